@@ -26,10 +26,10 @@ def _status() -> int:
     reserve = bytearray()
     try:
         reserve = bytearray(_RESERVE)
-        from asyncmq_cli.system import signals, streams
+        from asyncmq_cli.system import process
 
-        streams.guard()
-        signals.install()
+        process.guard_streams()
+        process.install_signals()
         from asyncmq_cli.app import main as run
 
         return run()

@@ -17,16 +17,9 @@ from asyncmq_cli import commands
 from asyncmq_cli.cli import around_typer, decorators
 from asyncmq_cli.cli.options import completed_by, option, wants_json
 from asyncmq_cli.cli.params import GLOBAL_OPTIONS
-from asyncmq_cli.errors import (
-    AdminError,
-    OutputClosed,
-    OutputFailed,
-    Shortage,
-    UsageProblem,
-    command_line,
-    interruption,
-)
+from asyncmq_cli.errors import AdminError, OutputClosed, OutputFailed, Shortage, UsageProblem, command_line
 from asyncmq_cli.exit_status import CheckStatus, ExitStatus
+from asyncmq_cli.system.process import interruption
 from asyncmq_cli.system.shortage import is_check, shortage
 
 SHELLS = ("bash", "zsh", "fish", "powershell")

@@ -14,8 +14,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from asyncmq_cli.errors import UsageProblem
-from asyncmq_cli.nearest import did_you_mean, nearest
+from asyncmq_cli.errors import UsageProblem, did_you_mean, nearest
 from asyncmq_cli.system.files import read_bounded
 
 NAME = "the configuration file"

@@ -1,4 +1,4 @@
-"""The errors that a user can get.
+"""The errors that a user can get, and the parts of their hints.
 
 Each class has a `code` (stable, for programs), an `exit_code` and, in most cases, a `hint` that says what to
 do. Only `app.main` converts them to an error line and an exit status.
@@ -6,12 +6,10 @@ do. Only `app.main` converts them to an error line and an exit status.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from asyncmq_cli.exit_status import ExitStatus
-from asyncmq_cli.nearest import did_you_mean
-from asyncmq_cli.system.signals import number_of
 
 
 def command_line(*words: str) -> str:
@@ -20,6 +18,22 @@ def command_line(*words: str) -> str:
 
     line = shlex.join(["asyncmq", *words])
     return f"`{line}`" if "'" in line else f"'{line}'"
+
+
+def nearest(word: str, known: Iterable[str], *, most: int = 3, cutoff: float = 0.6) -> list[str]:
+    """At most `most` of the known names, the nearest first, ignoring case.
+
+    `cutoff` is the least similarity, between 0 and 1.
+    """
+    from difflib import get_close_matches
+
+    by_lower = {name.lower(): name for name in known}
+    return [by_lower[found] for found in get_close_matches(word.lower(), by_lower, n=most, cutoff=cutoff)]
+
+
+def did_you_mean(near: Sequence[str]) -> str | None:
+    """The hint that suggests these names, or None if there are none."""
+    return f"did you mean {' or '.join(near)}?" if near else None
 
 
 class OutputClosed(Exception):
@@ -352,14 +366,3 @@ class Terminated(Interrupted):
     """The same as Interrupted, by SIGTERM."""
 
     code, exit_code = "terminated", ExitStatus.TERMINATED
-
-
-_ENDINGS = (Interrupted, HungUp, QuitByKey, Terminated)
-
-
-def interruption(exc: KeyboardInterrupt, outcome: str | None = None) -> Interrupted:
-    """The error for a signal. `outcome` says what became of the changes."""
-    status = 128 + number_of(exc)
-    kind = next((kind for kind in _ENDINGS if kind.exit_code == status), Interrupted)
-    word = kind.code.replace("_", " ")
-    return kind(f"{word}; {outcome}" if outcome else word)

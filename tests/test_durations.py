@@ -7,8 +7,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from asyncmq_cli.cli.ages import age
-from asyncmq_cli.durations import seconds
+from asyncmq_cli.durations import age, seconds
 from asyncmq_cli.errors import UsageProblem
 
 DAY = 86400

@@ -26,7 +26,6 @@ GROUND = {
     "errors",
     "hints",
     "exit_status",
-    "nearest",
     "config",
     "config_file",
     "durations",

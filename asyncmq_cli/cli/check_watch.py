@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import typer
 from msgspec import Struct
 
-from asyncmq_cli.cli.ages import interval, seconds
-from asyncmq_cli.errors import UsageProblem, interruption
+from asyncmq_cli.durations import interval, seconds
+from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.system.process import interruption
 
 if TYPE_CHECKING:
     from asyncmq_cli.cli.session import Session

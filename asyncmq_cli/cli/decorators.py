@@ -17,8 +17,9 @@ from asyncmq_cli.cli.around_typer import CONTEXT, Command
 from asyncmq_cli.cli.help.help_pages import GLOBAL
 from asyncmq_cli.cli.options import require_choice
 from asyncmq_cli.cli.params import GLOBAL_OPTIONS, OUTPUT, Options, extra_options, output_option
-from asyncmq_cli.errors import JobNotFound, QueueNotFound, UsageProblem, interruption
+from asyncmq_cli.errors import JobNotFound, QueueNotFound, UsageProblem
 from asyncmq_cli.output.formats import EVERY_FORMAT, WITHOUT_NAMES
+from asyncmq_cli.system.process import interruption
 
 if TYPE_CHECKING:
     from asyncmq_cli.cli.session import Session

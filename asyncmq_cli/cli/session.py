@@ -19,7 +19,7 @@ from asyncmq_cli.errors import (
     WaitTimeout,
     command_line,
 )
-from asyncmq_cli.system import signals
+from asyncmq_cli.system import process
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import ChangeReport, RetryOutcome
@@ -293,7 +293,7 @@ class Session(Services):
                 raise
             # Only warn here: the exit status is the one of the change, which raises its own error.
             self.out.remark("warning", exc.message)
-        signals.reported()
+        process.reported()
         _raise_failures(report)
 
     def _print_outcome(self, report: ChangeReport) -> None:

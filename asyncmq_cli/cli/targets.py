@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
-from asyncmq_cli.cli.ages import age, seconds
 from asyncmq_cli.cli.options import literal
+from asyncmq_cli.durations import age, seconds
 from asyncmq_cli.errors import JobNotFound, UsageProblem, command_line
 from asyncmq_cli.models.values import DEAD_STATES
-from asyncmq_cli.system.streams import lines_of_stdin
+from asyncmq_cli.system.process import lines_of_stdin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

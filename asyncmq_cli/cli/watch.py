@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import typer
 
-from asyncmq_cli.cli.ages import interval
 from asyncmq_cli.cli.session import Session
-from asyncmq_cli.errors import UsageProblem, interruption
+from asyncmq_cli.durations import interval
+from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.system.process import interruption
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.monitoring.snapshots import Snapshot

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asyncmq_cli.cli.ages import age
-from asyncmq_cli.cli.ages import interval as interval_of
 from asyncmq_cli.cli.around_typer import VerbsOrList, noun
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.options import argument, completed_by, option, require_event_id, whole_number
 from asyncmq_cli.cli.params import FILTERS, GlobsOption, SinceOption
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.commands import NOUNS
+from asyncmq_cli.durations import age
+from asyncmq_cli.durations import interval as interval_of
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.audit.actions import ACTIONS
 

@@ -11,16 +11,15 @@ import typer
 from msgspec.structs import replace
 
 from asyncmq_cli.cli import check_watch
-from asyncmq_cli.cli.ages import seconds
 from asyncmq_cli.cli.around_typer import lone
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.options import option
 from asyncmq_cli.cli.params import GlobsOption, Options
 from asyncmq_cli.cli.session import Session
-from asyncmq_cli.errors import AdminError, UsageProblem
+from asyncmq_cli.durations import seconds
+from asyncmq_cli.errors import AdminError, UsageProblem, did_you_mean, nearest
 from asyncmq_cli.exit_status import CheckStatus
 from asyncmq_cli.models.monitoring.checks import FORMATS, PROBES, CheckReport, ProbeKind, Range, Threshold
-from asyncmq_cli.nearest import did_you_mean, nearest
 from asyncmq_cli.output.formats import DOCUMENTS
 
 app = lone()

@@ -27,8 +27,7 @@ from asyncmq_cli.cli.targets import ChangeOptions, Targets, queue_names, wait_li
 from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.commands.jobs.changes import ResetOption
 from asyncmq_cli.commands.jobs.reading import DeadSortOption
-from asyncmq_cli.errors import UsageProblem
-from asyncmq_cli.nearest import did_you_mean, nearest
+from asyncmq_cli.errors import UsageProblem, did_you_mean, nearest
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.failures import FailureGroup

@@ -17,8 +17,7 @@ from asyncmq_cli.cli.options import STDIN_HELP, argument, option
 from asyncmq_cli.cli.params import DryRunOption, ReasonOption, YesOption
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.targets import queue_names
-from asyncmq_cli.errors import RedisProblem, UsageProblem, command_line
-from asyncmq_cli.nearest import did_you_mean, nearest
+from asyncmq_cli.errors import RedisProblem, UsageProblem, command_line, did_you_mean, nearest
 
 if TYPE_CHECKING:
     from pathlib import Path

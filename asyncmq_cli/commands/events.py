@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from msgspec.structs import replace
 
-from asyncmq_cli.cli import ages
+from asyncmq_cli import durations
 from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.options import option, whole_number
@@ -71,7 +71,7 @@ def tail(
     """
     from asyncmq_cli.services.monitoring.events import TailOptions
 
-    every = ages.interval("--interval", interval, LEAST_INTERVAL)
+    every = durations.interval("--interval", interval, LEAST_INTERVAL)
     if sse and session.out.for_programs:
         raise UsageProblem("--sse and --json exclude each other")
     wanted = [*(event or EVENTS), *([RUNTIME] if runtime else [])]

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from asyncmq_cli.cli import watch
-from asyncmq_cli.cli.ages import age
-from asyncmq_cli.cli.ages import interval as interval_of
 from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.options import option, whole_number
 from asyncmq_cli.cli.params import SinceOption
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.commands import NOUNS
+from asyncmq_cli.durations import age
+from asyncmq_cli.durations import interval as interval_of
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.monitoring.snapshots import SNAPSHOT_FIELDS
 

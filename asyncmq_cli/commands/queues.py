@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from asyncmq_cli.cli import watch
-from asyncmq_cli.cli.ages import interval
 from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.changes.bulk import change_jobs, obliterate_queue
 from asyncmq_cli.cli.decorators import command
@@ -17,6 +16,7 @@ from asyncmq_cli.cli.params import BackupOption, DryRunOption, QueueArg, QueuesA
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.targets import ChangeOptions, Targets, queue_names
 from asyncmq_cli.commands import NOUNS
+from asyncmq_cli.durations import interval
 from asyncmq_cli.errors import command_line
 from asyncmq_cli.models.queues import ALL_FIELDS
 from asyncmq_cli.models.values import JOB_STATES

@@ -6,7 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Annotated
 
-from asyncmq_cli.cli import ages
+from asyncmq_cli import durations
 from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.options import argument, option
@@ -100,7 +100,7 @@ def top(session: Session, queue: AnyQueueArg = None, span: ForOption = None) -> 
     if span is None and session.out.for_people and can_draw(session):
         _live(session, sampler)
     else:
-        until = time.monotonic() + (_USUAL_SPAN if span is None else ages.seconds(span))
+        until = time.monotonic() + (_USUAL_SPAN if span is None else durations.seconds(span))
         while (left := until - time.monotonic()) > 0:
             session.out.rest(min(left, sampler.read()))
         sampler.read()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asyncmq_cli.cli import ages
+from asyncmq_cli import durations
 from asyncmq_cli.cli.around_typer import lone
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.options import option
@@ -149,8 +149,8 @@ def _matching(session: Session, queue: str) -> list[str]:
 def _options(patience: str | None, interval: str, keep_waiting: bool) -> WaitOptions:
     from asyncmq_cli.services.monitoring.wait import WaitOptions
 
-    between = ages.interval("--interval", interval, _LEAST_INTERVAL)
-    return WaitOptions(None if patience is None else ages.seconds(patience), between, keep_waiting)
+    between = durations.interval("--interval", interval, _LEAST_INTERVAL)
+    return WaitOptions(None if patience is None else durations.seconds(patience), between, keep_waiting)
 
 
 def _print(session: Session, report: WaitReport) -> None:

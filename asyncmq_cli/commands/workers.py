@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from asyncmq_cli.cli import paging, watch
-from asyncmq_cli.cli.ages import seconds
 from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.changes import confirm
 from asyncmq_cli.cli.decorators import command
@@ -18,6 +17,7 @@ from asyncmq_cli.cli.params import FILTERS, DryRunOption, GlobsOption, ReasonOpt
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.targets import words
 from asyncmq_cli.commands import NOUNS
+from asyncmq_cli.durations import seconds
 from asyncmq_cli.errors import UsageProblem
 
 if TYPE_CHECKING:

@@ -20,8 +20,7 @@ from urllib.parse import quote, unquote, unquote_plus
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from asyncmq_cli.errors import UsageProblem
-from asyncmq_cli.nearest import did_you_mean, nearest
+from asyncmq_cli.errors import UsageProblem, did_you_mean, nearest
 
 FORMS = "redis://USER:PASSWORD@HOST:PORT/DB, rediss://… for TLS, unix:///PATH?db=0"
 ENCODE = "in a user name or password write / as %2F, ? as %3F, # as %23, @ as %40 and % as %25"

@@ -32,7 +32,7 @@ from asyncmq_cli.output.tables.columns import (
 from asyncmq_cli.output.tables.tables import more_columns, tables
 from asyncmq_cli.output.text.cutting import cut_text
 from asyncmq_cli.output.text.escape import escape, printable_on, takes_more_than_ascii
-from asyncmq_cli.system import streams
+from asyncmq_cli.system import process
 
 T = TypeVar("T")
 
@@ -166,7 +166,7 @@ class Printer:
     def rest(self, seconds: float) -> None:
         """Sleep. Raises OutputClosed as soon as the reader closes the pipe, which otherwise would only be
         noticed by the next write."""
-        streams.rest(self._stdout, seconds)
+        process.rest(self._stdout, seconds)
 
     def documents(self, documents: Iterable[Any]) -> None:
         """Print one document per line. The output is flushed only when the buffer is full, because lists can

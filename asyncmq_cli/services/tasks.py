@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from asyncmq_cli.errors import TaskNotFound, WrongType
+from asyncmq_cli.errors import TaskNotFound, WrongType, nearest
 from asyncmq_cli.models.monitoring.tasks import TASK_STATES, Sample, TaskReport, TaskStats
 from asyncmq_cli.models.values import as_number
-from asyncmq_cli.nearest import nearest
 from asyncmq_cli.services.jobs.filter import Matcher
 from asyncmq_cli.services.jobs.lookup import in_each, require_queue
 

@@ -1,1 +1,1 @@
-"""The operating system: signals, streams, files, processes, HTTP, and shortages of resources."""
+"""The operating system: this process, files, applications, HTTP, and shortages of resources."""

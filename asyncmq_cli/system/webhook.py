@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from asyncmq_cli.errors import AdminError, UsageProblem
-from asyncmq_cli.system.signals import deadline
+from asyncmq_cli.system.process import deadline
 
 _PATIENCE = 10.0
 """Seconds that an attempt may take in all, even if the reply arrives byte by byte."""

@@ -22,7 +22,7 @@ from asyncmq_cli.output.terminal.keyboard import leads_session
 from asyncmq_cli.output.text.escape import escape
 from asyncmq_cli.services.monitoring.poller import Outage, Poller
 from asyncmq_cli.services.monitoring.rates import LongTrend
-from asyncmq_cli.system import signals
+from asyncmq_cli.system import process
 from asyncmq_cli.system.shortage import shortage
 from asyncmq_cli.ui.dialogs.questions import Keys
 from asyncmq_cli.ui.home.failures import GroupPage
@@ -313,24 +313,24 @@ def opened(session: Session, every: float = EVERY) -> OperatorApp:
 
 def run(session: Session, every: float) -> None:
     """Show the screen until the user leaves it. All queues are read `every` seconds. Raises the errors of
-    `opened`, any AdminError that waiting cannot solve, and signals.Ended."""
+    `opened`, any AdminError that waiting cannot solve, and process.Ended."""
     with said_if_slow(f"reading the queues of {session.config.shown_url} …"):
         app = opened(session, every)
-    before: dict[int, Any] = {number: signal.getsignal(number) for number in signals.ENDING}
-    signals.must_clean_up(True)
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in process.ENDING}
+    process.must_clean_up(True)
     try:
         asyncio.run(_until_left(app, before))
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        signals.must_clean_up(False)
+        process.must_clean_up(False)
         session.has_screen = False
     if app.farewell is not None:
         session.out.remark("note", app.farewell)
     if app.error is not None:
         raise reported(app.error)
     if app.ended_by is not None:
-        raise signals.Ended(app.ended_by)
+        raise process.Ended(app.ended_by)
 
 
 @contextmanager

@@ -8,9 +8,9 @@ import pytest
 import redis
 from asyncmq.backends.redis import RedisBackend
 
-from asyncmq_cli.cli.ages import age
 from asyncmq_cli.cli.options import fields_of
 from asyncmq_cli.demo.server import PrivateRedis
+from asyncmq_cli.durations import age
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.values import LISTED_STATES
 from tests.conftest import Run

@@ -13,7 +13,7 @@ from asyncmq_cli.cli.options import argument, option
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.targets import STDIN
 from asyncmq_cli.errors import UsageProblem
-from asyncmq_cli.system.streams import lines_of_stdin
+from asyncmq_cli.system.process import lines_of_stdin
 
 if TYPE_CHECKING:
     from asyncmq_cli.services.changes.adding import NewJob

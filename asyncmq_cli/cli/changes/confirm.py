@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from asyncmq_cli.errors import NotConfirmed, command_line, interruption
+from asyncmq_cli.errors import NotConfirmed, command_line
+from asyncmq_cli.system.process import interruption
 
 if TYPE_CHECKING:
     from asyncmq_cli.cli.session import Session
@@ -117,7 +118,7 @@ def ask(
 def of_new_queue(queue: str, near: Sequence[str]) -> str:
     """A warning that this queue does not exist yet, with similar names: no worker would read a mistyped
     queue."""
-    from asyncmq_cli.nearest import did_you_mean
+    from asyncmq_cli.errors import did_you_mean
 
     return "; ".join(filter(None, (f"there is no queue named {queue!r} yet", did_you_mean(near))))
 

@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from asyncmq_cli.cli.ages import seconds
 from asyncmq_cli.cli.options import number, option, whole_number
+from asyncmq_cli.durations import seconds
 from asyncmq_cli.errors import UsageProblem
 
 _MOST_LEVELS = 100

@@ -7,10 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.cli.help import other_words
-from asyncmq_cli.errors import AdminError, JobNotFound, QueueNotFound, UsageProblem, command_line
+from asyncmq_cli.errors import (
+    AdminError,
+    JobNotFound,
+    QueueNotFound,
+    UsageProblem,
+    command_line,
+    did_you_mean,
+)
+from asyncmq_cli.errors import nearest as matches
 from asyncmq_cli.models.values import DEAD_STATES
-from asyncmq_cli.nearest import did_you_mean
-from asyncmq_cli.nearest import nearest as matches
 
 if TYPE_CHECKING:
     from asyncmq_cli.cli.session import Session

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from asyncmq_cli.cli import ages, paging
+from asyncmq_cli import durations
+from asyncmq_cli.cli import paging
 from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.changes.bulk import chosen_jobs
 from asyncmq_cli.cli.decorators import command
@@ -209,8 +210,8 @@ def follow(
     out, secrets = session.out, session.show_secrets
     changes = session.follows.changes(
         chosen.by_queue,
-        interval=ages.interval("--interval", interval, _LEAST_INTERVAL),
-        timeout=None if patience is None else ages.seconds(patience),
+        interval=durations.interval("--interval", interval, _LEAST_INTERVAL),
+        timeout=None if patience is None else durations.seconds(patience),
         rest=out.rest,
     )
     for change in changes:

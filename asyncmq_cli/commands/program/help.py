@@ -43,7 +43,7 @@ def help_(
 def _print_document(root: Any, wanted: str) -> None:
     """`wanted` is a noun or a command, or empty for all."""
     from asyncmq_cli.cli.help import command_tree
-    from asyncmq_cli.nearest import nearest
+    from asyncmq_cli.errors import nearest
     from asyncmq_cli.output.json import program
     from asyncmq_cli.output.json.text import encode
 

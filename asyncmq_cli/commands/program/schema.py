@@ -37,7 +37,7 @@ def schema(session: Session, name: NameArg = None) -> None:
       asyncmq schema
       asyncmq schema jobs > jobs.schema.json
     """
-    from asyncmq_cli.nearest import nearest
+    from asyncmq_cli.errors import nearest
     from asyncmq_cli.output.json import program
     from asyncmq_cli.output.tables.columns import Column
 

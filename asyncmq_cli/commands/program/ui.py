@@ -9,13 +9,14 @@ from typing import Annotated
 
 import typer
 
-from asyncmq_cli.cli.ages import interval
 from asyncmq_cli.cli.around_typer import lone
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.options import option
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.watch import LEAST_INTERVAL
-from asyncmq_cli.errors import AdminError, UsageProblem, interruption
+from asyncmq_cli.durations import interval
+from asyncmq_cli.errors import AdminError, UsageProblem
+from asyncmq_cli.system.process import interruption
 
 app = lone()
 

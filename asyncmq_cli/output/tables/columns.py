@@ -9,8 +9,7 @@ from typing import Any, Generic, Literal, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from asyncmq_cli.errors import UsageProblem
-from asyncmq_cli.nearest import did_you_mean, nearest
+from asyncmq_cli.errors import UsageProblem, did_you_mean, nearest
 from asyncmq_cli.output.text.escape import escape, escape_reversibly
 from asyncmq_cli.output.text.times import rfc3339
 

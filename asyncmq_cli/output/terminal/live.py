@@ -13,7 +13,7 @@ from typing import Any
 
 from asyncmq_cli.errors import OutputClosed, OutputFailed
 from asyncmq_cli.output.terminal.keyboard import Keyboard, leads_session
-from asyncmq_cli.system import signals
+from asyncmq_cli.system import process
 
 _LOOK_EVERY = 0.1
 """Seconds between two checks of the keys and the terminal's size."""
@@ -52,7 +52,7 @@ class LiveScreen:
 
     def __enter__(self) -> LiveScreen:
         # From now on, a second signal waits for `_end` instead of ending the program at once.
-        signals.must_clean_up(True)
+        process.must_clean_up(True)
         try:
             for number in (signal.SIGTSTP, signal.SIGCONT, signal.SIGWINCH):
                 # A signal that was ignored at the start stays ignored.
@@ -98,13 +98,13 @@ class LiveScreen:
         self._live.update(shown, refresh=True)
 
     def _take(self) -> None:
-        with signals.held():
+        with process.signals_held():
             self._is_taken = True
             self._keyboard.take()
             self._live.start()
 
     def _give_back(self) -> None:
-        with signals.held():
+        with process.signals_held():
             if self._is_taken:
                 self._is_taken = False
                 try:
@@ -114,13 +114,13 @@ class LiveScreen:
 
     def _end(self) -> None:
         self._is_busy = True
-        with signals.held():
+        with process.signals_held():
             # The terminal may be gone, so that it cannot be restored.
             with suppress(OSError, OutputClosed, OutputFailed):
                 self._give_back()
             for number, handler in self._before.items():
                 signal.signal(number, handler)
-            signals.must_clean_up(False)
+            process.must_clean_up(False)
 
     @contextmanager
     def _undisturbed(self) -> Iterator[None]:

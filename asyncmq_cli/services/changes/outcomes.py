@@ -8,12 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from asyncmq_cli.errors import AdminError, WrongType, command_line, interruption
+from asyncmq_cli.errors import AdminError, WrongType, command_line
 from asyncmq_cli.models.changes import RetryOutcome
 from asyncmq_cli.models.values import DEAD_STATES, ENDED_STATES, chunked
 from asyncmq_cli.services.jobs.causes import signature
 from asyncmq_cli.services.monitoring.goals import GoalReading, Progress
-from asyncmq_cli.system import signals
+from asyncmq_cli.system import process
+from asyncmq_cli.system.process import interruption
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.monitoring.waits import Standing
@@ -48,7 +49,7 @@ class OutcomeService:
         stopped: str | None = None
         error: AdminError | None = None
         try:
-            signals.reported()
+            process.reported()
             with self._store.errors():
                 while True:
                     self._read(states)

@@ -17,12 +17,13 @@ from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from asyncmq_cli.errors import AdminError, RedisProblem, interruption
+from asyncmq_cli.errors import AdminError, RedisProblem
 from asyncmq_cli.models.audit.actions import BY_NAME
 from asyncmq_cli.models.changes import ChangeReport, ChangeResult
 from asyncmq_cli.storage.schema.codec import dumps
 from asyncmq_cli.storage.write.audit_stream import EventDraft
-from asyncmq_cli.system import signals
+from asyncmq_cli.system import process
+from asyncmq_cli.system.process import interruption
 
 if TYPE_CHECKING:
     from asyncmq_cli.storage.store import Store
@@ -308,9 +309,9 @@ class Stop:
         self.between_targets()
 
     def between_targets(self) -> None:
-        """Called between two targets: raise signals.Ended if a signal has arrived."""
+        """Called between two targets: raise process.Ended if a signal has arrived."""
         if self._number is not None:
-            raise signals.Ended(self._number)
+            raise process.Ended(self._number)
 
 
 @contextmanager
@@ -327,14 +328,14 @@ def deferred_interrupt(stop: Stop) -> Iterator[Stop]:
             raise KeyboardInterrupt
         stop.ask(number)
 
-    before = signals.handle(note)
+    before = process.handle_signals(note)
     # A signal that arrived before this run.
-    if (noted := signals.taken()) is not None:
+    if (noted := process.taken_signal()) is not None:
         stop.ask(noted)
     try:
         yield stop
     finally:
-        signals.report_first(before.values())
+        process.report_first(before.values())
         for number, handler in before.items():
             signal.signal(number, handler)
     stop.between_targets()

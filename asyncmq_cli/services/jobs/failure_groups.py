@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 
-from asyncmq_cli.errors import AmbiguousGroup, FormerGroup, GroupNotFound
+from asyncmq_cli.errors import AmbiguousGroup, FormerGroup, GroupNotFound, nearest
 from asyncmq_cli.models.failures import RECENT, FailureGroup
-from asyncmq_cli.nearest import nearest
 from asyncmq_cli.services.jobs.causes import Signature, cause, former_id, outer_error, signature
 from asyncmq_cli.services.jobs.lookup import holding, in_each
 

@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
 
-from asyncmq_cli.errors import AdminError, AmbiguousJob, JobNotFound, QueueNotFound, UsageProblem, WrongType
+from asyncmq_cli.errors import (
+    AdminError,
+    AmbiguousJob,
+    JobNotFound,
+    QueueNotFound,
+    UsageProblem,
+    WrongType,
+    did_you_mean,
+    nearest,
+)
 from asyncmq_cli.models.queues import QueueScope
-from asyncmq_cli.nearest import did_you_mean, nearest
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import ChangeReport

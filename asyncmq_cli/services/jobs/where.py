@@ -18,9 +18,8 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from asyncmq_cli.durations import seconds
-from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.errors import UsageProblem, nearest
 from asyncmq_cli.models.values import JOB_STATES
-from asyncmq_cli.nearest import nearest
 from asyncmq_cli.services.jobs.where_fields import (
     COMPARISONS,
     FIELDS,

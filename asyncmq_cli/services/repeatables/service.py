@@ -24,9 +24,9 @@ from asyncmq_cli.errors import (
     RepeatableNotFound,
     UsageProblem,
     WrongType,
+    nearest,
 )
 from asyncmq_cli.models.repeatables import ComingRun, Repeatable, RepeatableChange
-from asyncmq_cli.nearest import nearest
 from asyncmq_cli.services.changes.runner import Attempt, Runner
 from asyncmq_cli.services.jobs.lookup import near_new, nearest_suffix, require_queue, require_queues
 from asyncmq_cli.services.repeatables import plans

@@ -11,11 +11,10 @@ from rich.text import Text
 from textual.widgets import Static
 
 from asyncmq_cli.cli.targets import filter_of
-from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.errors import UsageProblem, did_you_mean, nearest
 from asyncmq_cli.models.jobs import JobFilter
 from asyncmq_cli.models.queues import QueueScope
 from asyncmq_cli.models.values import counted
-from asyncmq_cli.nearest import did_you_mean, nearest
 from asyncmq_cli.output.tables import views
 from asyncmq_cli.services.jobs.causes import root_error
 from asyncmq_cli.ui.jobs.filters import (

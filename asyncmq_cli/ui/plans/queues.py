@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from asyncmq_cli.cli.changes.definitions import definition_of
-from asyncmq_cli.errors import UsageProblem
-from asyncmq_cli.nearest import did_you_mean
+from asyncmq_cli.errors import UsageProblem, did_you_mean
 from asyncmq_cli.services.repeatables.plans import seconds_last
 from asyncmq_cli.ui.plans.plan import REASON, SHOWN, Given, Plan
 

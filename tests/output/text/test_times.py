@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from asyncmq_cli.cli.ages import seconds as typed
+from asyncmq_cli.durations import seconds as typed
 from asyncmq_cli.output.text.times import duration, interval, relative, rfc3339
 
 SECONDS_OF = {"d": 86400, "h": 3600, "m": 60, "s": 1}

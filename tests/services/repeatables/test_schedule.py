@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncmq_cli import config
-from asyncmq_cli.cli.ages import seconds
 from asyncmq_cli.demo.server import PrivateRedis
+from asyncmq_cli.durations import seconds
 from asyncmq_cli.output.text.times import interval
 from asyncmq_cli.services.repeatables.schedule import (
     _PLAIN_CRON,

@@ -345,9 +345,8 @@ def test_a_pipe_that_another_process_made_non_blocking_is_waited_for(
 
 
 def test_a_warning_is_flushed_at_once() -> None:
-    text = (
-        "import sys; from asyncmq_cli.system import streams as s; s.guard(); print(sys.stderr.line_buffering)"
-    )
+    guarded = "from asyncmq_cli.system.process import guard_streams; guard_streams()"
+    text = f"import sys; {guarded}; print(sys.stderr.line_buffering)"
     for setting in ("", "1"):
         env = {**environment(None), "PYTHONUNBUFFERED": setting}
         done = subprocess.run([sys.executable, "-c", text], env=env, capture_output=True, check=True)
