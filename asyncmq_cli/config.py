@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from asyncmq_cli import __version__, config_file
 from asyncmq_cli.durations import seconds
 from asyncmq_cli.errors import UsageProblem
-from asyncmq_cli.models.contexts import Rules
+from asyncmq_cli.models.changes import Rules
 from asyncmq_cli.models.values import COLOR_CHOICES, CONTEXT_COLORS
 from asyncmq_cli.place import FILE, NOWHERE, Place, ask_application, place_of
 

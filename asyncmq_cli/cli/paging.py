@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from asyncmq_cli.cli.session import Session
-    from asyncmq_cli.models.jobs import Job, JobPage
-    from asyncmq_cli.models.queues import QueueScope
+    from asyncmq_cli.models.jobs import Job, JobPage, QueueScope
     from asyncmq_cli.output.tables.columns import Column
 
 _USUAL_SIZE, _LARGEST = 20, 1000

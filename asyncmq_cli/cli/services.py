@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from asyncmq_cli.models.queues import ALL_FIELDS
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.queues import QueueScope
+    from asyncmq_cli.models.jobs import QueueScope
     from asyncmq_cli.services.audit import AuditService
     from asyncmq_cli.services.backup.restore import RestoreService
     from asyncmq_cli.services.changes.adding import AdditionService

@@ -22,10 +22,9 @@ from asyncmq_cli.errors import (
 from asyncmq_cli.system import process
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.changes import ChangeReport, RetryOutcome
-    from asyncmq_cli.models.contexts import Guard
-    from asyncmq_cli.models.jobs import Job, JobFilter
-    from asyncmq_cli.models.queues import QueueScope, QueueStats
+    from asyncmq_cli.models.changes import ChangeReport, Guard, RetryOutcome
+    from asyncmq_cli.models.jobs import Job, JobFilter, QueueScope
+    from asyncmq_cli.models.queues import QueueStats
     from asyncmq_cli.models.repeatables import Repeatable
     from asyncmq_cli.output.printer import Printer
     from asyncmq_cli.output.tables.columns import Column
@@ -75,7 +74,7 @@ class Session(Services):
     def guard(self) -> Guard:
         """The guard that every change must pass. Raises NotConfirmed if `--confirm` names another context."""
         from asyncmq_cli.cli.changes import confirm
-        from asyncmq_cli.models.contexts import Guard
+        from asyncmq_cli.models.changes import Guard
 
         guard = Guard(self.config.guard, lambda deed: confirm.ask_name(self, deed))
         guard.confirmed = confirm.is_named(self)
@@ -92,7 +91,7 @@ class Session(Services):
         """A session for another thread, with the same settings and its own connection. It collects warnings
         instead of printing them, and its guard refuses instead of asking. `source` is the source in its
         audit events."""
-        from asyncmq_cli.models.contexts import Guard
+        from asyncmq_cli.models.changes import Guard
 
         twin = Session(self.flags)
         twin.__dict__.update(config=self.config, guard=Guard(self.config.guard))
@@ -179,7 +178,7 @@ class Session(Services):
     def scope_of_several(self, queues: Sequence[str]) -> QueueScope:
         """The queues that were named, all of which must exist; else those that match --queue, else all.
         Raises QueueNotFound."""
-        from asyncmq_cli.models.queues import QueueScope
+        from asyncmq_cli.models.jobs import QueueScope
         from asyncmq_cli.services.jobs.lookup import require_queue
 
         if len(queues) < 2 or self.flags.get("globs"):

@@ -66,21 +66,21 @@ class _Board(Generic[T]):
             self._trend.add(totals)
 
     def lines(self, width: int, height: int) -> list[str]:
-        from asyncmq_cli.output.terminal import header_footer, screens
+        from asyncmq_cli.output.terminal import screens
         from asyncmq_cli.output.terminal.viewport import viewport_for
 
         out = self._session.out
         snapshot, value = self._shown
         problem = None if self.outage is None else self.outage.error.message
         where = self._session.config.shown_url
-        remarks = header_footer.remarks(problem, self._session.warnings, where=where)
+        remarks = screens.remarks(problem, self._session.warnings, where=where)
         viewport = viewport_for(out, width=width, height=height - 2 - len(remarks))
-        corner = header_footer.as_of(snapshot.now, self._every, is_old=problem is not None, utc=viewport.utc)
+        corner = screens.as_of(snapshot.now, self._every, is_old=problem is not None, utc=viewport.utc)
         head = screens.head(snapshot, viewport, corner, where)
         shown = out.drawn_all([head, *self._frame(value, viewport)])
         # On a small screen, drop other parts before the warnings.
         is_current = snapshot.metrics().is_whole
-        below = [header_footer.trends(self._trend.trend(), viewport, is_current=is_current), *remarks]
+        below = [screens.trends(self._trend.trend(), viewport, is_current=is_current), *remarks]
         return [*shown[: viewport.height + 1], *out.drawn_all(below)]
 
 

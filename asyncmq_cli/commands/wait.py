@@ -136,7 +136,7 @@ def _print_changes(session: Session, bar: Waiting, changes: Sequence[StateChange
 
 def _matching(session: Session, queue: str) -> list[str]:
     """The ids of the jobs that match the filter and have not ended."""
-    from asyncmq_cli.models.queues import QueueScope
+    from asyncmq_cli.models.jobs import QueueScope
     from asyncmq_cli.models.values import ENDED_STATES
 
     jobs = session.jobs.matching(QueueScope.of(queue), "all", session.filter)

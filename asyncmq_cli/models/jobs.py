@@ -1,4 +1,4 @@
-"""A job, its parsed traceback and its relatives; filters and pages of job lists."""
+"""A job, its parsed traceback and its relatives; the scopes, filters and pages of job lists."""
 
 from __future__ import annotations
 
@@ -143,6 +143,26 @@ def whole_page(jobs: Sequence[Job], most: int) -> list[Job]:
         most -= size
         found.append(one)
     return found
+
+
+class QueueScope(Struct, frozen=True):
+    """The queues that a command works on. `queue` is the one that was named, or None; then `names` are the
+    queues that were found, in order, and `globs` the patterns of --queue that they match."""
+
+    queue: str | None
+    names: Sequence[str]
+    globs: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, queue: str) -> QueueScope:
+        return cls(queue, (queue,))
+
+    @property
+    def where(self) -> str:
+        """The queues in words, for a message: `in queue 'emails'`."""
+        if self.queue is not None:
+            return f"in queue {self.queue!r}"
+        return f"in a queue like {' or '.join(map(repr, self.globs))}" if self.globs else "in any queue"
 
 
 class JobFilter(Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Literal
 
 from msgspec import Struct
@@ -13,26 +13,6 @@ both are in the dead-letter queue."""
 SIZE_FIELDS = frozenset({"paused", "waiting", "active", "delayed", "due", "dlq", "repeatables"})
 """Fields of QueueStats that are sizes of collections, which Redis returns without reading them."""
 ALL_FIELDS = SIZE_FIELDS | STATE_FIELDS | {"workers", "oldest_waiting_seconds"}
-
-
-class QueueScope(Struct, frozen=True):
-    """The queues that a command works on. `queue` is the one that was named, or None; then `names` are the
-    queues that were found, in order, and `globs` the patterns of --queue that they match."""
-
-    queue: str | None
-    names: Sequence[str]
-    globs: Sequence[str] = ()
-
-    @classmethod
-    def of(cls, queue: str) -> QueueScope:
-        return cls(queue, (queue,))
-
-    @property
-    def where(self) -> str:
-        """The queues in words, for a message: `in queue 'emails'`."""
-        if self.queue is not None:
-            return f"in queue {self.queue!r}"
-        return f"in a queue like {' or '.join(map(repr, self.globs))}" if self.globs else "in any queue"
 
 
 class QueueStats(Struct, frozen=True):

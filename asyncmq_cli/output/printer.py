@@ -27,6 +27,7 @@ from asyncmq_cli.output.tables.columns import (
     csv_row,
     csv_text,
     field_names,
+    pairs,
     tab_separated,
 )
 from asyncmq_cli.output.tables.tables import more_columns, tables
@@ -178,15 +179,13 @@ class Printer:
 
     def pairs(self, document: Mapping[str, Any]) -> None:
         """Print the names and values of a document for pipes, one pair per line."""
-        from asyncmq_cli.output.text import key_value
-
         if self.format == "csv":
-            found = key_value.pairs(document, csv_text)
+            found = pairs(document, csv_text)
             lines = map(csv_line, [("key", "value"), *found])
             self._write_all(line.encode("utf-8", "replace") + b"\n" for line in lines)
             return
         names = [("key", "value")] if self._header else []
-        for name, value in (*names, *key_value.pairs(document)):
+        for name, value in (*names, *pairs(document)):
             self.line(f"{name}\t{value}")
 
     def rows(

@@ -20,7 +20,7 @@ from asyncmq_cli.models.monitoring.tasks import INTERVAL, TopReport, TopTask
 from asyncmq_cli.services.jobs.lookup import require_queue
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.queues import QueueScope
+    from asyncmq_cli.models.jobs import QueueScope
     from asyncmq_cli.storage.store import Store
 
 _KEPT = 10_000

@@ -16,8 +16,7 @@ from asyncmq_cli.services.jobs.filter import Matcher
 from asyncmq_cli.services.jobs.lookup import in_each, require_queue
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.jobs import Job, JobFilter
-    from asyncmq_cli.models.queues import QueueScope
+    from asyncmq_cli.models.jobs import Job, JobFilter, QueueScope
     from asyncmq_cli.storage.store import Store
 
 SAMPLE = 2401

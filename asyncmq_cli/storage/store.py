@@ -27,7 +27,7 @@ from asyncmq_cli.storage.schema.keys import PLACES
 if TYPE_CHECKING:
     from asyncmq_cli.config import Config
     from asyncmq_cli.models.audit.actions import Rights
-    from asyncmq_cli.models.contexts import Guard
+    from asyncmq_cli.models.changes import Guard
     from asyncmq_cli.storage.client.push import RuntimeEvents
     from asyncmq_cli.storage.integrity.candidates import QueueWalk
     from asyncmq_cli.storage.integrity.damaged_keys import OrphanedKey
@@ -95,7 +95,7 @@ class Store:
         """The guard that every change must pass."""
         if self._given_guard is not None:
             return self._given_guard()
-        from asyncmq_cli.models.contexts import Guard
+        from asyncmq_cli.models.changes import Guard
 
         return Guard(self.config.guard)
 

@@ -18,7 +18,7 @@ from textual.binding import Binding
 
 from asyncmq_cli.errors import AdminError
 from asyncmq_cli.output.redaction.redact import redact_text
-from asyncmq_cli.output.terminal.keyboard import leads_session
+from asyncmq_cli.output.terminal.live import leads_session
 from asyncmq_cli.output.text.escape import escape
 from asyncmq_cli.services.monitoring.poller import Outage, Poller
 from asyncmq_cli.services.monitoring.rates import LongTrend
@@ -29,7 +29,7 @@ from asyncmq_cli.ui.home.failures import GroupPage
 from asyncmq_cli.ui.home.home import Home
 from asyncmq_cli.ui.jobs.filters import first_state
 from asyncmq_cli.ui.jobs.job import JobPage
-from asyncmq_cli.ui.jobs.queue import Jobs
+from asyncmq_cli.ui.jobs.lists import Jobs
 from asyncmq_cli.ui.jobs.tree import WholeJob
 from asyncmq_cli.ui.lanes import Lane, Lanes
 from asyncmq_cli.ui.lists.listing import Listing

@@ -14,7 +14,7 @@ import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.errors import AdminError
-from asyncmq_cli.models.contexts import Guard, Rules
+from asyncmq_cli.models.changes import Guard, Rules
 from tests.conftest import environment
 from tests.faults.support import CHANGES, seed
 from tests.support.forked import Forked

@@ -16,7 +16,8 @@ from asyncmq_cli.cli.options import argument, context_names
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.errors import UsageProblem
-from asyncmq_cli.models.contexts import ContextRow, Setting
+from asyncmq_cli.output.tables import contexts
+from asyncmq_cli.output.tables.contexts import ContextRow, Setting
 
 app = noun(NOUNS["context"])
 
@@ -40,8 +41,6 @@ def list_(session: Session) -> None:
     Example:
       asyncmq context list
     """
-    from asyncmq_cli.output.tables import contexts
-
     file = _read(session)
     chosen = place.chosen_context(session.flags, os.environ, file)
     rows = [_row(name, file, in_use=chosen is not None and chosen.name == name) for name in file.contexts]
@@ -80,8 +79,6 @@ def show(session: Session, name: CurrentContextArg = None) -> None:
       asyncmq context show
       asyncmq context show prod --json | jq .settings.redis_url
     """
-    from asyncmq_cli.output.tables import contexts
-
     flags = session.flags if name is None else {**session.flags, "context": name}
     found = configuration.resolve(flags)
     for warning in found.warnings:

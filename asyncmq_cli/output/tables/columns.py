@@ -1,15 +1,16 @@
-"""The columns of a table: their titles and values, how they are shown and shortened, and lines for programs,
-separated by tabs or commas."""
+"""The columns of a table: their titles and values, how they are shown and shortened; and lines for programs:
+rows separated by tabs or commas, and the keys and values of one document."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, Literal, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from asyncmq_cli.errors import UsageProblem, did_you_mean, nearest
+from asyncmq_cli.output.json.text import encode
 from asyncmq_cli.output.text.escape import escape, escape_reversibly
 from asyncmq_cli.output.text.times import rfc3339
 
@@ -151,3 +152,32 @@ def _plain(column: Column[T], value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return escape_reversibly(str(value))
+
+
+# Our own objects, whose members each get a line. All other objects are stored data.
+_PARTS = ("metrics", "counts", "rates", "error", "durations")
+_TIMES = ("timestamp", "created_at", "run_at", "delay_until", "last_death")
+_STORED = ("payload", "result")
+
+
+def pairs(
+    document: Mapping[str, Any], text: Callable[[str], str] = escape_reversibly, within: str = ""
+) -> Iterator[tuple[str, str]]:
+    """Pairs of a name and a value as text. The names are those of the JSON document; a member of an object is
+    `rates.completed_per_minute`. Times are RFC 3339, lists and stored data are JSON, and null is "". `text`
+    writes a string."""
+    for name, value in document.items():
+        if name in _PARTS and isinstance(value, Mapping):
+            yield from pairs(value, text, f"{within}{name}.")
+        else:
+            yield f"{within}{name}", _pair_value(name, value, text)
+
+
+def _pair_value(name: str, value: Any, text: Callable[[str], str]) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str) and name not in _STORED:
+        return text(value)
+    if name in _TIMES and isinstance(value, int | float) and not isinstance(value, bool):
+        return rfc3339(value) or str(value)
+    return encode(value).decode()

@@ -1,16 +1,35 @@
-"""The columns and documents of `context list` and `context show`."""
+"""The rows of `context list` and `context show`, their columns and documents."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from msgspec import Struct
 from msgspec.structs import asdict
 
 from asyncmq_cli.output.tables.columns import Column
 
-if TYPE_CHECKING:
-    from asyncmq_cli.models.contexts import ContextRow, Setting
+
+class ContextRow(Struct, frozen=True):
+    """A context of the configuration file. `in_use` says whether a flag, a variable or `context use` selects
+    it. `redis_url` has no password; it is None if the context has a `problem`."""
+
+    name: str
+    in_use: bool
+    redis_url: str | None
+    guard: str | None = None
+    problem: str | None = None
+
+
+class Setting(Struct, frozen=True):
+    """A setting in effect. `value` is a number, a text, a list of texts or None; `origin` is the flag,
+    variable or file that sets it."""
+
+    name: str
+    value: Any
+    origin: str
+
 
 CONTEXTS: list[Column[ContextRow]] = [
     Column("NAME", lambda row: row.name, "id"),

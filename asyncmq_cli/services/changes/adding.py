@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, field
 
 from asyncmq_cli.errors import AdminError, ChangeRefused, command_line
-from asyncmq_cli.models.jobs import JobFilter
-from asyncmq_cli.models.queues import QueueScope
+from asyncmq_cli.models.jobs import JobFilter, QueueScope
 from asyncmq_cli.services.changes.bulk import JobRunner, Planned, Refused
 from asyncmq_cli.services.changes.runner import Attempt
 from asyncmq_cli.services.jobs.lookup import near_new

@@ -18,11 +18,11 @@ from asyncmq_cli.errors import (
     did_you_mean,
     nearest,
 )
-from asyncmq_cli.models.queues import QueueScope
+from asyncmq_cli.models.jobs import QueueScope
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import ChangeReport
-    from asyncmq_cli.models.queues import QueueScope
+    from asyncmq_cli.models.jobs import QueueScope
     from asyncmq_cli.storage.store import Store
 
 

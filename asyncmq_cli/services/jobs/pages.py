@@ -14,7 +14,7 @@ from asyncmq_cli.services.jobs.lookup import holding, in_each
 from asyncmq_cli.storage.read.lists import ALL, KEYS_AT_A_TIME, PLACES, SortKey
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.queues import QueueScope
+    from asyncmq_cli.models.jobs import QueueScope
     from asyncmq_cli.storage.store import Store
 
 HELD_WHOLE = 1000

@@ -17,8 +17,7 @@ from asyncmq_cli.services.jobs.lookup import holding, in_each, job_not_found, re
 from asyncmq_cli.services.jobs.pages import Page, every, every_unfiltered, filtered, unfiltered
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.jobs import Job
-    from asyncmq_cli.models.queues import QueueScope
+    from asyncmq_cli.models.jobs import Job, QueueScope
     from asyncmq_cli.storage.store import Store
 
 

@@ -11,8 +11,7 @@ from textual.widgets import Static
 
 from asyncmq_cli.cli.targets import filter_of
 from asyncmq_cli.errors import Halted
-from asyncmq_cli.models.jobs import JobFilter
-from asyncmq_cli.models.queues import QueueScope
+from asyncmq_cli.models.jobs import JobFilter, QueueScope
 from asyncmq_cli.models.values import counted
 from asyncmq_cli.output.tables import failure_groups, views
 from asyncmq_cli.services.jobs.causes import root_error

@@ -16,7 +16,7 @@ from textual.widgets import ContentSwitcher, Static
 from asyncmq_cli.models.values import counted
 from asyncmq_cli.output.tables.tables import table
 from asyncmq_cli.output.tables.views import next_command
-from asyncmq_cli.output.terminal import header_footer, screens
+from asyncmq_cli.output.terminal import screens
 from asyncmq_cli.ui.dialogs.palette import Entry
 from asyncmq_cli.ui.home.failures import FailuresPane
 from asyncmq_cli.ui.home.tabs import (
@@ -90,7 +90,7 @@ class Home(ListPage):
         above += self._problems(snapshot)
         self.query_one("#tabs", Static).update(self._tabs())
         self.query_one("#summary", Static).update(Group(*above))
-        trends = header_footer.trends(self.ui.trend.trend(), viewport, is_current=snapshot.metrics().is_whole)
+        trends = screens.trends(self.ui.trend.trend(), viewport, is_current=snapshot.metrics().is_whole)
         self.query_one("#trends", Static).update(trends)
         for pane in self.panes.values():
             pane.followed(snapshot)

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from asyncmq_cli.cli.targets import FILTERS
 from asyncmq_cli.errors import UsageProblem
-from asyncmq_cli.models.queues import QueueScope
+from asyncmq_cli.models.jobs import QueueScope
 from asyncmq_cli.output.tables.tables import STATE_STYLES
 
 if TYPE_CHECKING:

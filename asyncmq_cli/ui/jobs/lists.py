@@ -1,19 +1,19 @@
-"""Lists of jobs."""
+"""Lists of jobs, and the page with the jobs of one queue."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
+from textual.binding import Binding
 from textual.widgets import Static
 
 from asyncmq_cli.cli.targets import filter_of
 from asyncmq_cli.errors import UsageProblem, did_you_mean, nearest
-from asyncmq_cli.models.jobs import JobFilter
-from asyncmq_cli.models.queues import QueueScope
+from asyncmq_cli.models.jobs import JobFilter, QueueScope
 from asyncmq_cli.models.values import counted
 from asyncmq_cli.output.tables import views
 from asyncmq_cli.services.jobs.causes import root_error
@@ -33,6 +33,7 @@ from asyncmq_cli.ui.jobs.job import as_json
 from asyncmq_cli.ui.lists.listing import Held
 from asyncmq_cli.ui.lists.panes import RowsPane, clickable
 from asyncmq_cli.ui.lists.rows import MOST_STREAMED, Fetched, PagedRows, RowsInSight, StreamedRows
+from asyncmq_cli.ui.pages.list_page import ListPage
 from asyncmq_cli.ui.plans import edit, queues
 from asyncmq_cli.ui.plans import jobs as plans
 from asyncmq_cli.ui.plans.jobs import Search
@@ -310,3 +311,40 @@ def _page(scope: QueueScope, state: str, session: Session, page: int, size: int)
         place = "dlq" if state == DEAD else state
         found = session.jobs.page(scope, place, JobFilter(), sort="queue", page=page, size=size, exact=False)
     return Fetched(found.jobs, found.total, session.now())
+
+
+class Jobs(ListPage):
+    """The jobs of one queue, state by state."""
+
+    keys: ClassVar[str] = "Enter open  ←/→ state  / filter  Space mark  t retry  C cancel  D remove  ? keys"
+    help: ClassVar[str] = "Left, Right  the jobs of another state; also [ and ]"
+
+    BINDINGS: ClassVar = [
+        Binding("left,h,left_square_bracket", "turn(-1)", "state before", show=False),
+        Binding("right,l,right_square_bracket", "turn(1)", "next state", show=False),
+    ]
+
+    def __init__(self, queue: str, state: str) -> None:
+        super().__init__()
+        self.queue = queue
+        self._pane = JobsPane(queue, state)
+
+    @property
+    def pane(self) -> JobsPane:
+        return self._pane
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        return (self.queue,)
+
+    def body(self) -> ComposeResult:
+        yield self._pane
+
+    def followed(self, snapshot: Snapshot) -> None:
+        self._pane.followed(snapshot)
+
+    def action_turn(self, by: int) -> None:
+        self._pane.turn(by)
+
+    def action_state(self, state: str) -> None:
+        self._pane.choose_state(state)

@@ -15,7 +15,7 @@ from textual.widgets import Static
 
 from asyncmq_cli.errors import AdminError
 from asyncmq_cli.output.tables.tables import shortened
-from asyncmq_cli.output.terminal import header_footer
+from asyncmq_cli.output.terminal import screens
 from asyncmq_cli.output.terminal.viewport import Viewport, viewport_for
 from asyncmq_cli.output.text.escape import escape, escape_name
 from asyncmq_cli.ui.dialogs.change import ChangeDialog
@@ -279,7 +279,7 @@ class Page(Screen[None]):
     def _head(self, width: int) -> Text:
         ui = self.ui
         is_away = ui.outage is not None
-        corner = header_footer.as_of(
+        corner = screens.as_of(
             ui.snapshot.now, f"every {ui.every:g}s", is_old=is_away, utc=ui.session.out.utc
         )
         path = Text()
@@ -303,13 +303,13 @@ class Page(Screen[None]):
         if self.problem is not None:
             line = problem_line(self.problem)
         elif outage is not None:
-            (line,) = header_footer.remarks(outage.error.message, [], where=self.ui.session.config.shown_url)
+            (line,) = screens.remarks(outage.error.message, [], where=self.ui.session.config.shown_url)
         elif busy:
             line = Text(escape(self.busy_text), style="dim")
         elif remark := self.remark_text:
             line = Text(escape(remark), style="dim")
         elif warnings:
-            (line,) = header_footer.remarks(None, warnings)
+            (line,) = screens.remarks(None, warnings)
         else:
             line = Text()
         line.truncate(width, overflow="ellipsis")

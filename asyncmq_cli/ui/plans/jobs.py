@@ -18,8 +18,7 @@ from asyncmq_cli.ui.plans.plan import REASON, SHOWN, Given, Plan
 if TYPE_CHECKING:
     from asyncmq_cli.cli.session import Session
     from asyncmq_cli.models.changes import ChangeReport
-    from asyncmq_cli.models.jobs import JobFilter
-    from asyncmq_cli.models.queues import QueueScope
+    from asyncmq_cli.models.jobs import JobFilter, QueueScope
 
 Noun = Literal["job", "dlq"]
 

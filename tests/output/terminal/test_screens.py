@@ -22,7 +22,7 @@ from asyncmq_cli.models.queues import QueueStats
 from asyncmq_cli.models.values import JOB_STATES
 from asyncmq_cli.models.workers import Worker
 from asyncmq_cli.output.tables import views
-from asyncmq_cli.output.terminal import header_footer, screens
+from asyncmq_cli.output.terminal import screens
 from asyncmq_cli.output.terminal.screens import allot
 from asyncmq_cli.output.terminal.viewport import Viewport
 
@@ -286,18 +286,18 @@ def test_the_trends_are_one_line_that_ends_with_the_present(
     values: list[float | None], width: int, is_current: bool
 ) -> None:
     trend = Trend([NOW + n for n in range(len(values))], values[1:], values, values[1:])
-    (line,) = drawn([header_footer.trends(trend, viewport(width), is_current=is_current)])
+    (line,) = drawn([screens.trends(trend, viewport(width), is_current=is_current)])
     assert cell_len(line) <= width
     if len(values) < 2 or values[-1] is None or not is_current:
         assert line.endswith(" -")
 
 
 def test_a_problem_comes_before_warnings_and_is_escaped_and_redacted() -> None:
-    assert header_footer.remarks(None, []) == []
-    (line,) = drawn(header_footer.remarks("no\x1b[2J way", ["w"]))
+    assert screens.remarks(None, []) == []
+    (line,) = drawn(screens.remarks("no\x1b[2J way", ["w"]))
     assert line == "trying again: no\\x1b[2J way"
     where = "unix:///srv/redis.sock"
-    (line,) = drawn(header_footer.remarks(f"cannot reach Redis at {where}: it is gone", [], where=where))
+    (line,) = drawn(screens.remarks(f"cannot reach Redis at {where}: it is gone", [], where=where))
     assert line == f"trying again: cannot reach Redis: it is gone ({where})"
-    (line,) = drawn(header_footer.remarks(None, ["one", "password=hunter2 two"]))
+    (line,) = drawn(screens.remarks(None, ["one", "password=hunter2 two"]))
     assert line == "warning (and 1 more): password=[redacted] two"

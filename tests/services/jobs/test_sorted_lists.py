@@ -10,7 +10,7 @@ import redis
 
 from asyncmq_cli import config
 from asyncmq_cli.demo.server import PrivateRedis
-from asyncmq_cli.models.queues import QueueScope
+from asyncmq_cli.models.jobs import QueueScope
 from asyncmq_cli.services.jobs import pages
 from asyncmq_cli.storage.store import Store
 from tests.support.library import fill, job, with_backend

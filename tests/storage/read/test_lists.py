@@ -15,8 +15,7 @@ from msgspec.structs import replace
 
 from asyncmq_cli import config
 from asyncmq_cli.demo.server import PrivateRedis
-from asyncmq_cli.models.jobs import Job, JobFilter
-from asyncmq_cli.models.queues import QueueScope
+from asyncmq_cli.models.jobs import Job, JobFilter, QueueScope
 from asyncmq_cli.models.values import JOB_STATES
 from asyncmq_cli.services.jobs import pages
 from asyncmq_cli.services.jobs.failure_groups import grouped

@@ -10,8 +10,7 @@ import redis
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.errors import Halted
-from asyncmq_cli.models.jobs import JobFilter
-from asyncmq_cli.models.queues import QueueScope
+from asyncmq_cli.models.jobs import JobFilter, QueueScope
 from asyncmq_cli.ui.lanes import Lane, Lanes
 from asyncmq_cli.ui.lists.rows import PAGE, StreamedRows
 from tests.ui.stage import Stage, play
