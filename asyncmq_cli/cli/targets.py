@@ -40,7 +40,7 @@ def queue_names(session: Session, given: Sequence[str], *, may_be_none: bool = T
     from asyncmq_cli.services.jobs.lookup import resolve_queues
 
     names = resolve_queues(session.store, words(session, given, may_be_none=may_be_none))
-    if not names and session.store.queues.exists(STDIN):
+    if not names and session.store.queue_names.exists(STDIN):
         session.out.remark("note", "'./-' is the queue named '-'")
     return names
 
@@ -82,7 +82,7 @@ def one_job(session: Session, queue: str | None, job_id: str | None) -> tuple[st
     try:
         return find_one(session.store, session.scope(None), given)
     except JobNotFound as exc:
-        if not session.flags.get("globs") and session.store.queues.exists(given):
+        if not session.flags.get("globs") and session.store.queue_names.exists(given):
             exc.hint = f"{given!r} is a queue: {command_line('jobs', 'list', given)} lists its jobs"
         raise
 
@@ -92,22 +92,22 @@ def named_jobs(session: Session, first: str | None, rest: Sequence[str]) -> tupl
     several, is in `unfound` of the selection. Raises UsageProblem if no id is given."""
     from asyncmq_cli.services.changes.selection import Selection
 
-    queues = session.store.queues
+    exists = session.store.queue_names.exists
     if session.flags.get("globs"):
         return None, _found(session, words(session, [*([] if first is None else [first]), *rest]))
     if first is None:
         raise which_jobs()
     name = literal(first)
     if not rest:
-        if first != STDIN and queues.exists(name):
+        if first != STDIN and exists(name):
             raise which_jobs(name)
         return None, _found(session, words(session, [first]))
-    if queues.exists(name):
+    if exists(name):
         return name, Selection({name: job_ids(session, name, rest)})
     ids = words(session, rest)
     chosen = _found(session, [*words(session, [first]), *ids])
     nowhere = [job_id for job_id, error in chosen.unfound if isinstance(error, JobNotFound)]
-    is_slip = name.strip() in map(str.strip, nowhere) or any(map(queues.exists, nowhere[:_TRIED]))
+    is_slip = name.strip() in map(str.strip, nowhere) or any(map(exists, nowhere[:_TRIED]))
     if first == STDIN or not is_slip:
         return None, chosen
     # Probably the name of the queue is mistyped, or comes after the ids. Do not look the other words up in

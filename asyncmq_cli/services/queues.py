@@ -37,12 +37,12 @@ class QueueService:
             for name in globs:
                 require_queue(self._store, name)
             return sorted(set(globs))
-        names = self._store.queues.names()
+        names = self._store.queue_names.all()
         return [name for name in names if matches(name, globs)] if globs else names
 
     def exists(self, queue: str) -> bool:
         """Whether Redis has any key of the queue."""
-        return self._store.queues.exists(queue)
+        return self._store.queue_names.exists(queue)
 
     def show(self, queue: str, fields: Collection[str] = ALL_FIELDS) -> QueueStats:
         """The row of one queue. Raises QueueNotFound."""
@@ -69,7 +69,7 @@ class QueueService:
         def attempt(attempt: Attempt, queue: str) -> str | None:
             require_queue(self._store, queue)
             if dry_run:
-                left = self._store.queues.left_beside_sequence(queue)
+                left = self._store.queue_names.left_beside_sequence(queue)
             else:
                 left = self._store.queue_changes.forget_queue(queue, attempt.draft())
             if left:

@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 from asyncmq_cli.errors import ChangeRefused
 from asyncmq_cli.storage.client.connection import answer_within, connect
 from asyncmq_cli.storage.client.replies import Waited
-from asyncmq_cli.storage.read.queues import QueueReader
+from asyncmq_cli.storage.read.queue_names import QueueNames
 from asyncmq_cli.storage.schema.bounds import LIMITS
 from asyncmq_cli.storage.schema.keys import PLACES
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.read.latest_jobs import PlacedJob
     from asyncmq_cli.storage.read.lists import JobLists
     from asyncmq_cli.storage.read.locate import Bonds
+    from asyncmq_cli.storage.read.queues import QueueReader
     from asyncmq_cli.storage.read.repeatables import Repeatables
     from asyncmq_cli.storage.read.sizes import Sizes
     from asyncmq_cli.storage.read.workers import ClaimReader, WorkerReader
@@ -75,7 +76,7 @@ class Store:
         self.doubt: str | None = None
         """Why the data of this server, a replica, may be outdated; known after the first read."""
         self._redis = connect(config, warn=self._warn_of_server, is_halted=self._halted.is_set)
-        self.queues = QueueReader(self._redis, lambda: self.workers, self.warn)
+        self.queue_names = QueueNames(self._redis, self.warn)
 
     def _warn_of_server(self, message: str) -> None:
         self.doubt = message
@@ -98,6 +99,12 @@ class Store:
         from asyncmq_cli.models.changes import Guard
 
         return Guard(self.config.guard)
+
+    @cached_property
+    def queues(self) -> QueueReader:
+        from asyncmq_cli.storage.read.queues import QueueReader
+
+        return QueueReader(self._redis, lambda: self.workers, self.warn)
 
     @cached_property
     def workers(self) -> WorkerReader:
@@ -311,13 +318,13 @@ class Store:
         longer names begin with theirs."""
         from asyncmq_cli.storage.integrity.damaged_keys import orphaned_payloads
 
-        return orphaned_payloads(self._redis, queues, self.queues.names)
+        return orphaned_payloads(self._redis, queues, self.queue_names.all)
 
     def orphaned_dependencies(self, queues: Sequence[str]) -> Iterator[OrphanedKey]:
         """The same for sets of parents and children whose job does not exist, or that have the wrong type."""
         from asyncmq_cli.storage.integrity.damaged_keys import orphaned_dependencies
 
-        return orphaned_dependencies(self._redis, queues, self.queues.names)
+        return orphaned_dependencies(self._redis, queues, self.queue_names.all)
 
     def wrong_streams(self) -> list[str]:
         """The keys of the tool's own streams that are not streams."""

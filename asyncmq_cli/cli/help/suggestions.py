@@ -209,7 +209,7 @@ def improve(error: AdminError, session: Session, path: str, given: Mapping[str, 
         return
     words = path.split()[1:]
     if isinstance(error, QueueNotFound) and error.details.get("queue") == queue:
-        if session.store.queues.exists(word):
+        if session.store.queue_names.exists(word):
             error.hint = f"the queue comes first: {command_line(*words, word, queue)}"
     elif isinstance(error, JobNotFound) and words[:1] == ["dlq"] and not error.details.get("nearest"):
         if _GROUP_ID.fullmatch(word) is None:

@@ -113,7 +113,7 @@ class AdditionService:
     def _owners(self, queue: str, now: float) -> dict[str | None, str]:
         """By deduplication key, the id of the unfinished job that has it. Reads all jobs of the queue, as
         AsyncMQ's producers do."""
-        if not self._store.queues.exists(queue):
+        if not self._store.queue_names.exists(queue):
             return {}
         jobs = JobService(self._store).every(QueueScope.of(queue), "all", JobFilter(), sort=None)
         return {key: job.id for job in jobs if (key := deduplicates(job, now)) is not None}

@@ -27,7 +27,7 @@ class DoctorService:
         """The queues to scan: those named, or all. Raises QueueNotFound."""
         for queue in queues:
             require_queue(self._store, queue)
-        return list(dict.fromkeys(queues)) or self._store.queues.names()
+        return list(dict.fromkeys(queues)) or self._store.queue_names.all()
 
     def rights(self, queue: str) -> Rights:
         """The rights of the Redis user on the keys of this queue, which need not exist. Raises

@@ -22,20 +22,19 @@ from asyncmq_cli.models.jobs import QueueScope
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import ChangeReport
-    from asyncmq_cli.models.jobs import QueueScope
     from asyncmq_cli.storage.store import Store
 
 
 def require_queue(store: Store, queue: str) -> None:
     """Raise QueueNotFound, with the nearest names, if Redis has no key of the queue."""
-    if not store.queues.exists(queue):
+    if not store.queue_names.exists(queue):
         raise QueueNotFound(queue, nearest_queues(store, queue))
 
 
 def near_new(store: Store, queue: str) -> Sequence[str] | None:
     """Similar names if the queue does not exist yet; None if it exists. Raises UsageProblem for a new queue
     with an empty name: that probably comes from a shell variable that is not set."""
-    if store.queues.exists(queue):
+    if store.queue_names.exists(queue):
         return None
     if not queue.strip():
         raise UsageProblem("a new queue needs a name", hint="is the variable set that names it?")
@@ -49,7 +48,7 @@ def nearest_suffix(near: Sequence[str]) -> str:
 
 def nearest_queues(store: Store, queue: str) -> list[str]:
     """At most three names of queues that are similar to this one."""
-    return nearest(queue, store.queues.names(), cutoff=0.7)
+    return nearest(queue, store.queue_names.all(), cutoff=0.7)
 
 
 def resolve_job_ids(store: Store, queue: str, given: Sequence[str]) -> list[str]:
@@ -64,7 +63,8 @@ def resolve_job_ids(store: Store, queue: str, given: Sequence[str]) -> list[str]
 def resolve_queues(store: Store, given: Sequence[str]) -> list[str]:
     """The names of queues. A name that no queue has is stripped of white space."""
     return [
-        name if name == name.strip() or store.queues.exists(name) else name.strip() or name for name in given
+        name if name == name.strip() or store.queue_names.exists(name) else name.strip() or name
+        for name in given
     ]
 
 
@@ -109,7 +109,7 @@ def scope_of(store: Store, queue: str | None, globs: Sequence[str] = ()) -> Queu
     QueueNotFound for a glob that no name matches. Whether a named queue exists is not checked."""
     if queue is not None:
         return QueueScope.of(queue)
-    names = store.queues.names()
+    names = store.queue_names.all()
     chosen = names
     if globs:
         for glob in globs:
@@ -122,14 +122,14 @@ def scope_of(store: Store, queue: str | None, globs: Sequence[str] = ()) -> Queu
 def named_or_matching(store: Store, globs: Sequence[str]) -> tuple[list[str], list[str]]:
     """The queues that have one of these names or match one of the globs, in order, and the words that match
     no queue. The names of all queues are read only if there is a glob."""
-    names = store.queues.names() if any(map(has_wildcard, globs)) else []
+    names = store.queue_names.all() if any(map(has_wildcard, globs)) else []
     found: dict[str, None] = {}
     unknown = []
     for glob in dict.fromkeys(globs):
         if has_wildcard(glob):
             its = [name for name in names if matches(name, [glob])]
         else:
-            its = [glob] if store.queues.exists(glob) else []
+            its = [glob] if store.queue_names.exists(glob) else []
         found.update(dict.fromkeys(its))
         if not its:
             unknown.append(glob)
@@ -140,7 +140,7 @@ def require_queues(store: Store, globs: Sequence[str]) -> list[str]:
     """The queues that have one of these names or match one of the globs; all if no word is given. Raises
     QueueNotFound for a word that matches no queue."""
     if not globs:
-        return store.queues.names()
+        return store.queue_names.all()
     found, unknown = named_or_matching(store, globs)
     if unknown:
         raise QueueNotFound(unknown[0], nearest_queues(store, unknown[0]))

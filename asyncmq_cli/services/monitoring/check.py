@@ -20,9 +20,9 @@ from asyncmq_cli.services.jobs.lookup import named_or_matching, nearest_queues, 
 from asyncmq_cli.services.monitoring.lost_jobs import LostJobs, has_few_claims
 from asyncmq_cli.services.repeatables.schedule import SchedulerClock
 from asyncmq_cli.storage.read.liveness import TOLERANCE, offset_in_words
+from asyncmq_cli.storage.read.queue_names import ForeignQueue
 from asyncmq_cli.storage.read.queues import failed_of
 from asyncmq_cli.storage.schema.keys import QueueKeys
-from asyncmq_cli.storage.schema.rabbitmq import ForeignQueue
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.workers import Worker
@@ -66,7 +66,7 @@ class CheckService:
         answer = "ok" if doubt is None else "unknown"
         probes = [Probe("redis", None, time.monotonic() - started, _NO_BOUNDS, answer, doubt)]
         names, missing = (
-            named_or_matching(self._store, queues) if queues else (self._store.queues.names(), [])
+            named_or_matching(self._store, queues) if queues else (self._store.queue_names.all(), [])
         )
         probes += map(self._missing, missing)
         for some in chunked(self._counts(names, now, thresholds), _TOGETHER):

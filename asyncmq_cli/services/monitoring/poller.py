@@ -164,7 +164,7 @@ class SnapshotReader:
         if not self._names_timer.is_over:
             return
         began = time.monotonic()
-        self._names = self._store.queues.names()
+        self._names = self._store.queue_names.all()
         cost = time.monotonic() - began
         self._names_timer.set(0.0 if cost < _CHEAP else cost * _NAMES_FACTOR)
 
@@ -194,7 +194,7 @@ class SnapshotReader:
 
     def _is_gone(self, sizes: Sizes) -> bool:
         """Whether the queue was deleted since its name was found."""
-        if not sizes.is_empty or self._store.queues.exists(sizes.queue):
+        if not sizes.is_empty or self._store.queue_names.exists(sizes.queue):
             return False
         self._names.remove(sizes.queue)
         self._states.pop(sizes.queue, None)

@@ -68,7 +68,7 @@ class RepeatableService:
         now = self._store.now()
         if queue is not None:
             require_queue(self._store, queue)
-        for name in self._store.queues.names() if queue is None else [queue]:
+        for name in self._store.queue_names.all() if queue is None else [queue]:
             try:
                 clock = SchedulerClock(self._store, name, now)
                 for member, stored in self._store.repeatables.in_order(name):

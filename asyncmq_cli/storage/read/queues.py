@@ -1,4 +1,4 @@
-"""Find the queues that exist, and read their rows."""
+"""Read the rows of queues."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 from msgspec import Struct
-from redis.exceptions import NoPermissionError
 
 from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.queues import ALL_FIELDS, STATE_FIELDS, QueueStats
 from asyncmq_cli.models.values import chunked
 from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.client.connection import run_pipeline
-from asyncmq_cli.storage.read import queue_names
 from asyncmq_cli.storage.read.sizes import Sizes, StateCounts, oldest_waiting, read_sizes, read_states
-from asyncmq_cli.storage.schema.keys import DISCOVERY_PATTERN, QueueKeys, to_bytes, to_text
+from asyncmq_cli.storage.schema.keys import QueueKeys
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.jobs import Job
@@ -29,13 +27,7 @@ _ROWS_AT_A_TIME = 500
 
 
 _HOUR = 3600.0
-_NAMED = 5
 _LONGEST_COUNT = 20
-
-
-def _some(names: Collection[bytes]) -> str:
-    shown = [repr(to_text(name)) for name in sorted(names)]
-    return ", ".join(shown[:_NAMED]) + (f" and {len(shown) - _NAMED} more" if len(shown) > _NAMED else "")
 
 
 class Backlog(Struct, frozen=True):
@@ -69,63 +61,6 @@ class QueueReader:
         self._redis = client
         self._workers = workers
         self._warn = warn
-
-    def names(self) -> list[str]:
-        """The names of all queues, sorted. AsyncMQ has no registry of queues, so this scans the names of
-        keys. Queues of the RabbitMQ backend, and queues that the user may not read, are left out with a
-        warning. Raises ForeignQueue if all queues belong to RabbitMQ."""
-        found, certain = self._scanned()
-        if secret := queue_names.hidden(self._redis, found):
-            if secret == found:
-                # If no queue can be read, raise Redis's own error.
-                queue_names.touch(self._redis, min(secret))
-            found -= secret
-            self._warn(f"not listed, because the Redis user may not read them: {_some(secret)}")
-        if doubtful := found - certain:
-            found -= self._foreign(doubtful, alone=not certain & found)
-        return sorted(to_text(name) for name in found)
-
-    def _scanned(self) -> tuple[set[bytes], set[bytes]]:
-        """All queues, and the queues among them that have a key which only the Redis backend writes."""
-        found: set[bytes] = set()
-        certain: set[bytes] = set()
-        for keys in queue_names.key_names(self._redis, DISCOVERY_PATTERN):
-            found |= queue_names.proven_by(self._redis, keys, found, certain)
-        return found, certain
-
-    def _foreign(self, names: set[bytes], *, alone: bool) -> set[bytes]:
-        """The queues among these that belong to the RabbitMQ backend; prints a warning that names them."""
-        from asyncmq_cli.storage.schema import rabbitmq
-
-        foreign = rabbitmq.foreign(self._redis, names)
-        shown = sorted(to_text(name) for name in foreign if not rabbitmq.is_internal(name))
-        if foreign and alone and foreign == names:
-            raise rabbitmq.ForeignQueue(shown or sorted(map(to_text, foreign)))
-        if shown:
-            self._warn(f"left out: {rabbitmq.describe(shown)}")
-        return foreign
-
-    def left_beside_sequence(self, queue: str) -> bytes | None:
-        """The first key, other than the sequence of the waiting set, that proves that the queue exists; or
-        None."""
-        keys = QueueKeys(queue)
-        others = [key for key in keys.evidence() if key != keys.waiting_seq]
-        return next((key for key in others if self._redis.exists(key)), None)
-
-    def exists(self, queue: str) -> bool:
-        """Whether any key of the queue exists, as `names` would find it. Raises ForeignQueue."""
-        from asyncmq_cli.storage.schema import rabbitmq
-
-        try:
-            if not queue_names.exists(self._redis, queue):
-                return False
-        except NoPermissionError as exc:
-            # If the queue does not exist, its name is a typo; the missing right is not the problem.
-            if queue_names.is_hidden(exc) and to_bytes(queue) not in self._scanned()[0]:
-                return False
-            raise
-        rabbitmq.refuse(self._redis, to_bytes(queue))
-        return True
 
     def is_paused(self, queue: str) -> bool:
         return bool(self._redis.exists(QueueKeys(queue).paused))

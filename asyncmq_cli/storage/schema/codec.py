@@ -177,6 +177,22 @@ def decode_strict_record(record: bytes) -> tuple[dict[str, Any], bool]:
     return data, is_strict
 
 
+def is_rabbitmq_note(record: Any) -> bool:
+    """Whether it is metadata of AsyncMQ's RabbitMQ backend: `{"id", "payload", "status"}`, or `{"id",
+    "job_def", "next_run", …}`."""
+    if not isinstance(record, Mapping) or "task" in record or "status" not in record:
+        return False
+    return isinstance(record.get("payload"), dict) or ("job_def" in record and "next_run" in record)
+
+
+def of_rabbitmq(record: Any) -> Any:
+    """The record as the Redis backend would have written it: the RabbitMQ backend stores the job under
+    `payload`."""
+    if isinstance(record, dict) and is_rabbitmq_note(record) and isinstance(record.get("payload"), dict):
+        return {**record["payload"], **{name: value for name, value in record.items() if name != "payload"}}
+    return record
+
+
 def with_members(text: bytes, changed: Mapping[str, tuple[Any, bytes]]) -> bytes | None:
     """The text of a JSON object with new values for some keys; the rest stays byte for byte. None if their
     positions cannot be determined. `changed` maps each key to its old value (a text or None) and the JSON of

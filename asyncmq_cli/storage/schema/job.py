@@ -31,12 +31,12 @@ from asyncmq_cli.storage.schema.codec import (
     dumps,
     is_too_large,
     loads_strictly,
+    of_rabbitmq,
     payload_fields,
     with_members,
     with_payload,
 )
 from asyncmq_cli.storage.schema.keys import PLACES, to_text
-from asyncmq_cli.storage.schema.rabbitmq import merged
 
 if TYPE_CHECKING:
     from asyncmq_cli.errors import AdminError
@@ -170,7 +170,7 @@ def add_record(raw: RawJob, record: bytes | None) -> None:
     raw.record_size = len(record)
     try:
         decoded, is_strict = decode_strict_record(record)
-        raw.record = merged(decoded)
+        raw.record = of_rabbitmq(decoded)
         raw.is_note = raw.record is not decoded
         if raw.record:
             raw.text = record if is_strict and not raw.is_note else None

@@ -16,7 +16,7 @@ from hiredis import pack_command
 from redis.exceptions import ExecAbortError, NoPermissionError, OutOfMemoryError, ResponseError
 
 from asyncmq_cli.storage.client.replies import with_command
-from asyncmq_cli.storage.schema import rabbitmq
+from asyncmq_cli.storage.read.queue_names import refuse_foreign
 from asyncmq_cli.storage.schema.keys import AUDIT_HEAD, AUDIT_STREAM, queue_of
 
 if TYPE_CHECKING:
@@ -243,7 +243,7 @@ def check(client: redis.Redis, script: Script, keys: Sequence[bytes], variant: s
     belongs to a queue of the RabbitMQ backend."""
     parsed = queue_of(keys[0]) if keys else None
     if parsed is not None:
-        rabbitmq.refuse(client, parsed[0])
+        refuse_foreign(client, parsed[0])
     commands: list[tuple[Any, ...]] = [("TIME",), ("EVALSHA", script.sha, 0), ("EVAL", "return 1", 0)]
     # `remove` and `restore` have more keys: one for each parent.
     for key, on_key in zip(keys, _COMMANDS[script.name + variant], strict=False):
