@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.services.monitoring.workers import WorkerService
     from asyncmq_cli.services.queues import QueueService
     from asyncmq_cli.services.repeatables.service import RepeatableService
-    from asyncmq_cli.services.task_top import TaskSampler
-    from asyncmq_cli.services.tasks import TaskService
+    from asyncmq_cli.services.tasks import TaskSampler, TaskService
     from asyncmq_cli.storage.store import Store
 
 
@@ -125,7 +124,7 @@ class Services(ABC):
 
     def task_sampler(self, scope: QueueScope) -> TaskSampler:
         """A sampler that reads the active jobs repeatedly."""
-        from asyncmq_cli.services.task_top import TaskSampler
+        from asyncmq_cli.services.tasks import TaskSampler
 
         return TaskSampler(self.store, scope)
 

@@ -17,7 +17,7 @@ from asyncmq_cli.commands import NOUNS
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.monitoring.tasks import TaskReport
-    from asyncmq_cli.services.task_top import TaskSampler
+    from asyncmq_cli.services.tasks import TaskSampler
 
 app = noun(NOUNS["tasks"])
 

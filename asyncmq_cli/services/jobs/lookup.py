@@ -156,18 +156,25 @@ def matches(name: str, globs: Sequence[str]) -> bool:
     return any(name == glob or fnmatchcase(name, glob) for glob in globs)
 
 
-def holding(store: Store, scope: QueueScope, state: str) -> list[str]:
-    """The queues of a scope that may have jobs in a state (`dlq` for dead jobs), judged by their sizes. A
-    queue that cannot be read is left out with a warning, unless it was named."""
-    if scope.queue is not None:
-        return [scope.queue]
-    found = []
+def sizes_in(store: Store, scope: QueueScope, state: str) -> dict[str, int]:
+    """By queue of a scope, an upper bound for the number of its jobs in a state (`dlq` for dead jobs), from
+    sizes alone. Empty queues are left out, and so is, with a warning, a queue that cannot be read, unless it
+    was named."""
+    found: dict[str, int] = {}
     for queue, size in zip(scope.names, store.jobs.at_most_each(scope.names, state), strict=True):
         if isinstance(size, WrongType):
+            if scope.queue is not None:
+                raise size
             store.warn_of(queue, size.message)
         elif size:
-            found.append(queue)
+            found[queue] = size
     return found
+
+
+def holding(store: Store, scope: QueueScope, state: str) -> list[str]:
+    """The queues of a scope that may have jobs in a state, judged by their sizes. A queue that was named is
+    always one of them."""
+    return [scope.queue] if scope.queue is not None else list(sizes_in(store, scope, state))
 
 
 def in_each(
