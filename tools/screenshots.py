@@ -28,7 +28,7 @@ from rich.text import Text
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.demo.child import asyncmq_command, asyncmq_environment
 from asyncmq_cli.demo.environment import DemoEnvironment
-from asyncmq_cli.services.monitoring.rates import LongTrend
+from asyncmq_cli.services.monitoring.metrics import LongTrend
 from asyncmq_cli.ui.app import OperatorApp, opened
 from asyncmq_cli.ui.dialogs.change import ChangeDialog
 from asyncmq_cli.ui.lists.listing import Listing

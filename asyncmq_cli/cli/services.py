@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.services.monitoring.check import CheckService
     from asyncmq_cli.services.monitoring.events import EventService
     from asyncmq_cli.services.monitoring.follow import FollowService
-    from asyncmq_cli.services.monitoring.metrics import MetricsService, PrometheusService
+    from asyncmq_cli.services.monitoring.metrics import MetricsService
     from asyncmq_cli.services.monitoring.poller import SnapshotReader
     from asyncmq_cli.services.monitoring.wait import WaitService
     from asyncmq_cli.services.monitoring.workers import WorkerService
@@ -145,12 +145,6 @@ class Services(ABC):
         from asyncmq_cli.services.monitoring.metrics import MetricsService
 
         return MetricsService(self.store)
-
-    @cached_property
-    def prometheus(self) -> PrometheusService:
-        from asyncmq_cli.services.monitoring.metrics import PrometheusService
-
-        return PrometheusService(self.store)
 
     @cached_property
     def events(self) -> EventService:

@@ -52,7 +52,7 @@ class _Board(Generic[T]):
         self._session = session
         self._frame = frame
         self._every = f"every {every:g}s"
-        from asyncmq_cli.services.monitoring.rates import LongTrend
+        from asyncmq_cli.services.monitoring.metrics import LongTrend
 
         self._trend = LongTrend(session.metrics.past(since=_PAST))
         self.outage: Outage | None = None

@@ -134,7 +134,7 @@ def prometheus(
     from asyncmq_cli.output.text.prometheus import exposition
     from asyncmq_cli.system.files import replace_file
 
-    scrape = session.prometheus.scrape()
+    scrape = session.metrics.scrape()
     pieces = exposition(scrape.stats)
     if output is None:
         with session.out.outcome():

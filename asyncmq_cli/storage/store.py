@@ -303,7 +303,7 @@ class Store:
 
     def fetch_members(self, queue: str, found: Sequence[Evidence]) -> list[Evidence]:
         """The jobs whose members still exist, with the members' texts."""
-        from asyncmq_cli.storage.integrity.zset_members import fetch_members
+        from asyncmq_cli.storage.integrity.evidence import fetch_members
 
         return fetch_members(self._redis, queue, found)
 

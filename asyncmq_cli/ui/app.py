@@ -20,8 +20,8 @@ from asyncmq_cli.errors import AdminError
 from asyncmq_cli.output.redaction.redact import redact_text
 from asyncmq_cli.output.terminal.live import leads_session
 from asyncmq_cli.output.text.escape import escape
+from asyncmq_cli.services.monitoring.metrics import LongTrend
 from asyncmq_cli.services.monitoring.poller import Outage, Poller
-from asyncmq_cli.services.monitoring.rates import LongTrend
 from asyncmq_cli.system import process
 from asyncmq_cli.system.shortage import shortage
 from asyncmq_cli.ui.dialogs.questions import Keys

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from asyncmq_cli.services.doctor.diagnosis import diagnose
-from asyncmq_cli.storage.integrity.evidence import Evidence
-from asyncmq_cli.storage.integrity.zset_members import ZsetMember
+from asyncmq_cli.storage.integrity.evidence import Evidence, ZsetMember
 from asyncmq_cli.storage.schema.job import Location
 
 ID = "7f3a"

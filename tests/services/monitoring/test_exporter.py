@@ -12,9 +12,7 @@ import redis
 from asyncmq_cli import config
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.models.monitoring.snapshots import DeathLabels
-from asyncmq_cli.services.monitoring import deaths
-from asyncmq_cli.services.monitoring.deaths import DeathCounter
-from asyncmq_cli.services.monitoring.exporter import Exporter
+from asyncmq_cli.services.monitoring.exporter import DeathCounter, Exporter
 from asyncmq_cli.services.monitoring.metrics import MetricsService
 from asyncmq_cli.storage.store import Store
 from tests.support import library
@@ -230,7 +228,7 @@ def test_deaths_while_no_exporter_ran_are_counted(
 def test_deaths_beyond_the_limit_after_a_restart_are_counted_as_other(
     client: redis.Redis, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deaths, "MOST_READ", 5)
+    monkeypatch.setattr(f"{Exporter.__module__}.MOST_READ", 5)
     now = time.time()
     bury(client, [f"j{number}" for number in range(12)], now + 1)
     bury(client, ["old"], now - 5)
@@ -239,7 +237,7 @@ def test_deaths_beyond_the_limit_after_a_restart_are_counted_as_other(
 
 
 def test_labels_are_bounded(client: redis.Redis, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deaths, "MOST_SERIES", 3)
+    monkeypatch.setattr(f"{Exporter.__module__}.MOST_SERIES", 3)
     now = time.time()
     counter = DeathCounter(store)
     read(counter, client, now)
@@ -254,7 +252,7 @@ def test_labels_are_bounded(client: redis.Redis, store: Store, monkeypatch: pyte
 def test_deaths_beyond_the_read_limit_are_counted(
     client: redis.Redis, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deaths, "MOST_READ", 5)
+    monkeypatch.setattr(f"{Exporter.__module__}.MOST_READ", 5)
     now = time.time()
     counter = DeathCounter(store)
     read(counter, client, now)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from asyncmq_cli.models.monitoring.snapshots import MetricsSnapshot, Rates
-from asyncmq_cli.services.monitoring.rates import (
+from asyncmq_cli.services.monitoring.metrics import (
     LEAST_WINDOW,
     MEANWHILE,
     WINDOW,
