@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from asyncmq_cli import __version__, config_file
+from asyncmq_cli import __version__, contexts
+from asyncmq_cli.contexts import FILE, NOWHERE, Place, ask_application, place_of
 from asyncmq_cli.durations import seconds
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.changes import Rules
 from asyncmq_cli.models.values import COLOR_CHOICES, CONTEXT_COLORS
-from asyncmq_cli.place import FILE, NOWHERE, Place, ask_application, place_of
 
 if TYPE_CHECKING:
-    from asyncmq_cli.config_file import ConfigFile
+    from asyncmq_cli.contexts import ConfigFile
     from asyncmq_cli.models.address import Address
 
 DEFAULT_TIMEOUT = 5.0
@@ -155,7 +155,7 @@ def resolve(
     """
     _require_values(flags)
     env = os.environ if environ is None else environ
-    file = config_file.read(env)
+    file = contexts.read(env)
     place = place_of(flags, env, file)
     if place.settings and ask:
         place = ask_application(place, flags, env, file)
@@ -248,7 +248,7 @@ def _password_source(env: Mapping[str, str], place: Place) -> dict[str, Any]:
     if "credentials" in given:
         return {"credentials": given["credentials"]}
     if "password_file" in given:
-        return {"password_file": config_file.expanded(given["password_file"])}
+        return {"password_file": contexts.expanded(given["password_file"])}
     command = given.get("password_command")
     if command is None:
         return {}

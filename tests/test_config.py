@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from asyncmq_cli.config import resolve
+from asyncmq_cli.contexts import DEFAULT_REDIS_URL
 from asyncmq_cli.errors import UsageProblem
-from asyncmq_cli.place import DEFAULT_REDIS_URL
 from asyncmq_cli.system import files
 
 Write = Callable[[str], dict[str, str]]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from asyncmq_cli import config_file
+from asyncmq_cli import contexts
 from asyncmq_cli.config import resolve
 from asyncmq_cli.errors import UsageProblem
 
@@ -40,7 +40,7 @@ def env(tmp_path: Path) -> dict[str, str]:
 
 
 def use(env: Mapping[str, str], name: str | None) -> None:
-    config_file.use(config_file.read(env), name)
+    contexts.use(contexts.read(env), name)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_a_context_that_was_deleted_does_not_lead_elsewhere(env: dict[str, str])
 
 
 def test_each_file_has_a_choice_of_its_own(env: dict[str, str], tmp_path: Path) -> None:
-    read: Callable[[Mapping[str, str]], Any] = config_file.read
+    read: Callable[[Mapping[str, str]], Any] = contexts.read
     use(env, "prod")
     (tmp_path / "other.toml").write_text('[context.dev]\nredis_url = "redis://dev"')
     other = {"ASYNCMQ_CONFIG": str(tmp_path / "other.toml")}

@@ -27,10 +27,10 @@ GROUND = {
     "hints",
     "exit_status",
     "config",
-    "config_file",
+    "contexts",
     "durations",
     "system",
-    *("place", "__init__"),
+    "__init__",
 }
 ALLOWED = {
     "commands": {"commands", "ui", "cli", "services", "output", "demo"} | GROUND,

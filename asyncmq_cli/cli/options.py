@@ -81,9 +81,9 @@ def completed_by(choices: Sequence[str]) -> dict[str, Any]:
 
 def context_names() -> list[str]:
     """The contexts of the configuration file, for completion."""
-    from asyncmq_cli import config_file
+    from asyncmq_cli import contexts
 
-    return list(config_file.read(os.environ).contexts)
+    return list(contexts.read(os.environ).contexts)
 
 
 def context_lists(incomplete: str) -> list[str]:

@@ -43,9 +43,9 @@ def require_one(flags: Mapping[str, Any], command_path: str) -> None:
 def _names(flags: Mapping[str, Any]) -> list[str]:
     import os
 
-    from asyncmq_cli import config_file
+    from asyncmq_cli import contexts
 
-    file = config_file.read(os.environ)
+    file = contexts.read(os.environ)
     if "all_contexts" in flags:
         if flags.get("context") or flags.get("redis_url"):
             raise UsageProblem("--all-contexts cannot be combined with --context or --redis-url")

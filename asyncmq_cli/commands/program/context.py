@@ -9,12 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from asyncmq_cli import config as configuration
-from asyncmq_cli import config_file, place
 from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.options import argument, context_names
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.commands import NOUNS
+from asyncmq_cli.contexts import ConfigFile, chosen_context
+from asyncmq_cli.contexts import read as read_file
+from asyncmq_cli.contexts import use as choose
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.output.tables import contexts
 from asyncmq_cli.output.tables.contexts import ContextRow, Setting
@@ -42,7 +44,7 @@ def list_(session: Session) -> None:
       asyncmq context list
     """
     file = _read(session)
-    chosen = place.chosen_context(session.flags, os.environ, file)
+    chosen = chosen_context(session.flags, os.environ, file)
     rows = [_row(name, file, in_use=chosen is not None and chosen.name == name) for name in file.contexts]
     if session.out.for_programs:
         session.out.document(contexts.listed(rows))
@@ -53,14 +55,14 @@ def list_(session: Session) -> None:
         session.out.remark("note", f"no contexts; add a table [context.NAME] to {file.path}")
 
 
-def _read(session: Session) -> config_file.ConfigFile:
-    file = config_file.read(os.environ)
+def _read(session: Session) -> ConfigFile:
+    file = read_file(os.environ)
     for warning in file.warnings:
         session.out.remark("warning", warning)
     return file
 
 
-def _row(name: str, file: config_file.ConfigFile, *, in_use: bool) -> ContextRow:
+def _row(name: str, file: ConfigFile, *, in_use: bool) -> ContextRow:
     guard = file.contexts[name].get("guard")
     try:
         found = configuration.resolve({"context": name}, os.environ, ask=False)
@@ -125,7 +127,7 @@ def use(
     """
     if (name is None) is not none:
         raise UsageProblem("give the name of a context, or --none", hint="'asyncmq context list' lists them")
-    config_file.use(_read(session), name)
+    choose(_read(session), name)
     if session.out.for_programs:
         session.out.document({"context": name})
     elif session.out.for_people:
