@@ -1,4 +1,7 @@
-"""The session of one command: it opens the store, provides the services, prints the result and closes."""
+"""The session of one command: it opens the store, provides the services, prints the result and closes.
+
+Each of them is imported and created on first use.
+"""
 
 from __future__ import annotations
 
@@ -9,37 +12,41 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from asyncmq_cli import config as configuration
 from asyncmq_cli.cli.options import asked_format
-from asyncmq_cli.cli.services import Services
-from asyncmq_cli.errors import (
-    OutputFailed,
-    QueueNotFound,
-    TargetsFailed,
-    UsageProblem,
-    WaitFailed,
-    WaitTimeout,
-    command_line,
-)
-from asyncmq_cli.system import process
+from asyncmq_cli.durations import age
+from asyncmq_cli.errors import NotConfirmed, UsageProblem
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.changes import ChangeReport, Guard, RetryOutcome
-    from asyncmq_cli.models.jobs import Job, JobFilter, QueueScope
-    from asyncmq_cli.models.queues import QueueStats
-    from asyncmq_cli.models.repeatables import Repeatable
+    from asyncmq_cli.models.changes import Guard
+    from asyncmq_cli.models.jobs import JobFilter, QueueScope
     from asyncmq_cli.output.printer import Printer
     from asyncmq_cli.output.tables.columns import Column
+    from asyncmq_cli.services.audit import AuditService
+    from asyncmq_cli.services.backup.restore import RestoreService
+    from asyncmq_cli.services.changes.adding import AdditionService
+    from asyncmq_cli.services.changes.jobs import JobChangeService
+    from asyncmq_cli.services.changes.outcomes import OutcomeService
+    from asyncmq_cli.services.doctor.repair import RepairService
+    from asyncmq_cli.services.doctor.service import DoctorService
+    from asyncmq_cli.services.jobs.service import DlqService, JobService
+    from asyncmq_cli.services.monitoring.check import CheckService
+    from asyncmq_cli.services.monitoring.events import EventService
+    from asyncmq_cli.services.monitoring.follow import FollowService
+    from asyncmq_cli.services.monitoring.metrics import MetricsService
+    from asyncmq_cli.services.monitoring.wait import WaitService
+    from asyncmq_cli.services.monitoring.workers import WorkerService
+    from asyncmq_cli.services.queues import QueueService
+    from asyncmq_cli.services.repeatables.service import RepeatableService
+    from asyncmq_cli.services.tasks import TaskService
     from asyncmq_cli.storage.store import Store
 
 
 T = TypeVar("T")
-Listed = TypeVar("Listed", "Job", "Repeatable")
 
-_PROBLEMS_NAMED = 5
 _REMEMBERED = 1000
 
 
-class Session(Services):
-    """Settings, store, services and printer of one command. Each is opened and imported on first use."""
+class Session:
+    """Settings, store, services and printer of one command."""
 
     def __init__(
         self, flags: Mapping[str, Any], *, redis: bool = True, printer: type[Printer] | None = None
@@ -73,12 +80,24 @@ class Session(Services):
     @cached_property
     def guard(self) -> Guard:
         """The guard that every change must pass. Raises NotConfirmed if `--confirm` names another context."""
-        from asyncmq_cli.cli.changes import confirm
         from asyncmq_cli.models.changes import Guard
 
-        guard = Guard(self.config.guard, lambda deed: confirm.ask_name(self, deed))
-        guard.confirmed = confirm.is_named(self)
+        def ask(deed: str) -> None:
+            from asyncmq_cli.cli.changes import confirm
+
+            confirm.ask_name(self, deed)
+
+        guard = Guard(self.config.guard, ask)
+        guard.confirmed = self._is_confirmed()
         return guard
+
+    def _is_confirmed(self) -> bool:
+        """Whether --confirm names the context. Raises NotConfirmed if it names another one."""
+        given, name = self.flags.get("confirm"), self.config.context
+        if given is not None and given != name:
+            here = f"this is {name}" if name else f"{self.config.shown_url} is not a context"
+            raise NotConfirmed(f"--confirm names {given!r}, but {here}; nothing was changed")
+        return given is not None
 
     def require_writable(self, *, only_records: bool) -> None:
         """Check, before the first request to Redis, that changes are allowed. Raises ReadOnly, or
@@ -143,20 +162,144 @@ class Session(Services):
             "context_color": config.context_color,
         }
 
+    @cached_property
+    def queues(self) -> QueueService:
+        from asyncmq_cli.services.queues import QueueService
+
+        return QueueService(self.store)
+
+    @cached_property
+    def jobs(self) -> JobService:
+        from asyncmq_cli.services.jobs.service import JobService
+
+        return JobService(self.store)
+
+    @cached_property
+    def dlq(self) -> DlqService:
+        from asyncmq_cli.services.jobs.service import DlqService
+
+        return DlqService(self.store)
+
+    @cached_property
+    def job_changes(self) -> JobChangeService:
+        from asyncmq_cli.services.changes.jobs import JobChangeService
+
+        return JobChangeService(self.store)
+
+    @cached_property
+    def outcomes(self) -> OutcomeService:
+        from asyncmq_cli.services.changes.outcomes import OutcomeService
+
+        return OutcomeService(self.store, self.job_changes.why_idle)
+
+    @cached_property
+    def additions(self) -> AdditionService:
+        from asyncmq_cli.services.changes.adding import AdditionService
+
+        return AdditionService(self.store)
+
+    @cached_property
+    def restores(self) -> RestoreService:
+        from asyncmq_cli.services.backup.restore import RestoreService
+
+        return RestoreService(self.store)
+
+    @cached_property
+    def repeatables(self) -> RepeatableService:
+        from asyncmq_cli.services.repeatables.service import RepeatableService
+
+        return RepeatableService(self.store)
+
+    @cached_property
+    def workers(self) -> WorkerService:
+        from asyncmq_cli.services.monitoring.workers import WorkerService
+
+        return WorkerService(self.store)
+
+    @cached_property
+    def audit(self) -> AuditService:
+        from asyncmq_cli.services.audit import AuditService
+
+        return AuditService(self.store)
+
+    @cached_property
+    def checks(self) -> CheckService:
+        from asyncmq_cli.services.monitoring.check import CheckService
+
+        return CheckService(self.store)
+
+    @cached_property
+    def waits(self) -> WaitService:
+        from asyncmq_cli.services.monitoring.wait import WaitService
+
+        return WaitService(self.store)
+
+    @cached_property
+    def follows(self) -> FollowService:
+        from asyncmq_cli.services.monitoring.follow import FollowService
+
+        return FollowService(self.store)
+
+    @cached_property
+    def tasks(self) -> TaskService:
+        from asyncmq_cli.services.tasks import TaskService
+
+        return TaskService(self.store)
+
+    @cached_property
+    def doctor(self) -> DoctorService:
+        from asyncmq_cli.services.doctor.service import DoctorService
+
+        return DoctorService(self.store)
+
+    @cached_property
+    def repairs(self) -> RepairService:
+        from asyncmq_cli.services.doctor.repair import RepairService
+
+        return RepairService(self.store)
+
+    @cached_property
+    def metrics(self) -> MetricsService:
+        from asyncmq_cli.services.monitoring.metrics import MetricsService
+
+        return MetricsService(self.store)
+
+    @cached_property
+    def events(self) -> EventService:
+        from asyncmq_cli.services.monitoring.events import EventService
+
+        return EventService(self.store, self.metrics)
+
     def now(self) -> float:
         return self.store.now()
 
     @property
     def filter(self) -> JobFilter:
-        from asyncmq_cli.cli.targets import filter_of
-
-        wanted = filter_of(self.flags, self.now)
+        wanted = self.filter_of(self.flags)
         if wanted.where:
             from asyncmq_cli.services.jobs.where import compiled
 
             for name, near in compiled(wanted.where).slips.items():
                 self._warn(f"--where: {name!r} is read from the job's record; did you mean {near!r}?")
         return wanted
+
+    def filter_of(self, flags: Mapping[str, Any]) -> JobFilter:
+        """The filter that the options describe. Raises UsageProblem for a wrong age or expression."""
+        from asyncmq_cli.models.jobs import JobFilter
+
+        if where := flags.get("where"):
+            from asyncmq_cli.services.jobs.where import compiled
+
+            compiled(where)
+        ages = {name: flags.get(name) for name in ("older_than", "newer_than")}
+        return JobFilter(
+            q=flags.get("q") or "",
+            task=flags.get("task") or "",
+            job_id=flags.get("job_id") or "",
+            group=flags.get("group") or "",
+            where=where or "",
+            **{name: None if text is None else age(text, self.now) for name, text in ages.items()},
+        )
 
     def scope(self, queue: str | None) -> QueueScope:
         """The queue that was named, else those that match --queue, else all. Raises UsageProblem if both are
@@ -196,51 +339,6 @@ class Session(Services):
     def show_secrets(self) -> bool:
         return bool(self.flags.get("show_secrets"))
 
-    def warning_of_problems(self, jobs: Iterable[Listed], noun: str = "job") -> Iterator[Listed]:
-        """Yield the same jobs. For the first few that could not be read in full, print a warning that names
-        them."""
-        problems = 0
-        for job in jobs:
-            if job.problem is not None:
-                problems += 1
-                if problems <= _PROBLEMS_NAMED:
-                    self.out.remark("warning", f"{noun} {job.id!r} in {job.queue!r}: {job.problem}")
-            yield job
-        if problems > _PROBLEMS_NAMED:
-            self.out.remark("warning", f"{problems - _PROBLEMS_NAMED:,} more {noun}s could not be read whole")
-
-    def warn_of_problems(self, jobs: Iterable[Listed], noun: str = "job") -> None:
-        for _ in self.warning_of_problems(jobs, noun):
-            pass
-
-    def warning_of_queues(self, rows: Iterable[QueueStats]) -> Iterator[QueueStats]:
-        """Yield the same rows. For the first few whose states contradict their sizes, print a warning that
-        names them."""
-        problems = 0
-        for row in rows:
-            if row.problem is not None:
-                problems += 1
-                if problems <= _PROBLEMS_NAMED:
-                    finds = command_line("doctor", row.name)
-                    self.out.remark("warning", f"queue {row.name!r}: {row.problem}; {finds} finds the cause")
-            yield row
-        if problems > _PROBLEMS_NAMED:
-            more = problems - _PROBLEMS_NAMED
-            self.out.remark("warning", f"the states of {more:,} more queues contradict their sizes")
-
-    def note_no_queue(self, globs: Sequence[str] = ()) -> None:
-        """Note that no queue was found, and on which Redis: an empty list may mean the wrong database."""
-        if self.out.for_programs and not globs:
-            return
-        where = self.config.shown_url
-        named = f"no queue matches {' or '.join(map(repr, globs))} on {where}"
-        self.out.remark("note", named if globs else f"no queues on {where}: is it the right database?")
-
-    def note_no_queue_in(self, scope: QueueScope) -> None:
-        """Note that the list is empty because there are no queues, or none that matches --queue."""
-        if scope.queue is None and not scope.names:
-            self.note_no_queue(scope.globs)
-
     def listing(
         self,
         rows: Iterable[T],
@@ -274,99 +372,6 @@ class Session(Services):
                 self.out.line(line)
         else:
             self.out.pairs(document())
-
-    def report(self, report: ChangeReport, *, brief: bool = False) -> None:
-        """Print the result of each target. Raises AdminError if any failed.
-
-        With `brief`, people do not see the targets that succeeded: for targets that a filter selected.
-        """
-        from asyncmq_cli.output.text import reports
-
-        try:
-            made = "" if report.dry_run else "done anyway: "
-            with self.out.outcome(lambda: f"{made}{reports.summary(report)}"):
-                self._print(report, brief=brief)
-                self._print_outcome(report)
-        except OutputFailed as exc:
-            if report.interrupted is None and not any(result.error for result in report.results):
-                raise
-            # Only warn here: the exit status is the one of the change, which raises its own error.
-            self.out.remark("warning", exc.message)
-        process.reported()
-        _raise_failures(report)
-
-    def _print_outcome(self, report: ChangeReport) -> None:
-        from asyncmq_cli.output.text import reports
-
-        if report.outcome is None or self.out.for_programs:
-            return
-        text = reports.outcome(report.outcome)
-        if self.out.for_people:
-            self.out.footer(text)
-        else:
-            self.out.remark("note", text)
-
-    def _print(self, report: ChangeReport, *, brief: bool) -> None:
-        from asyncmq_cli.output.json import documents
-        from asyncmq_cli.output.tables import views
-        from asyncmq_cli.output.text import reports
-
-        if self.out.for_programs and brief:
-            head = documents.change_head(report)
-            lines = (documents.change_result(each, dry_run=report.dry_run) for each in report.results)
-            self.out.long_document(head, "results", lines)
-        elif self.out.for_programs:
-            self.out.document(documents.change(report))
-        elif self.out.for_people and len(report.results) == 1 and not brief:
-            for kind, text in reports.single(report):
-                if kind == "done":
-                    self.out.line(text)
-                else:
-                    self.out.remark(kind, text)
-        else:
-            rows = reports.worth_a_row(report) if brief and self.out.for_people else report.results
-            if rows:
-                self.out.rows(rows, views.changes(dry_run=report.dry_run), now=0.0)
-            if len(rows) < len(report.results) and report.dry_run:
-                self.out.footer(f"… and {len(report.results) - len(rows):,} more")
-            # If the outcome covers all matching jobs, it already says how many they were.
-            is_summed_up = report.outcome is not None and report.outcome.total == report.matched
-            if (report.results or brief) and not is_summed_up:
-                self.out.footer(reports.summary(report))
-
-
-def _raise_failures(report: ChangeReport) -> None:
-    if report.interrupted is not None:
-        raise report.interrupted
-    errors = [result.error for result in report.results if result.error is not None]
-    if not errors:
-        _raise_outcome(report.outcome)
-        return
-    alone = len(report.results) == 1
-    has_no_queue = not report.succeeded and all(isinstance(error, QueueNotFound) for error in errors)
-    if alone or (has_no_queue and report.queue is not None):
-        raise errors[0]
-    raise TargetsFailed(
-        f"{len(errors)} of {len(report.results)} failed",
-        hint=f"the first: {errors[0].message}",
-        details={"failed": len(errors), "matched": len(report.results)},
-    )
-
-
-def _raise_outcome(outcome: RetryOutcome | None) -> None:
-    """Raises WaitFailed or WaitTimeout unless all retried jobs have completed."""
-    if outcome is None:
-        return
-    if outcome.error is not None:
-        raise outcome.error
-    if outcome.failed or outcome.gone or outcome.cancelled:
-        bad = outcome.failed + outcome.gone + outcome.cancelled
-        raise WaitFailed("jobs_failed", f"{bad:,} of {outcome.total:,} retried jobs did not complete")
-    if outcome.stopped == "timeout":
-        raise WaitTimeout(f"{outcome.left:,} of {outcome.total:,} retried jobs have not ended yet")
-    if outcome.left:
-        unattended = f"no worker will run {outcome.left:,} of the retried jobs: {outcome.stopped}"
-        raise WaitFailed("no_live_worker", unattended)
 
 
 @contextmanager

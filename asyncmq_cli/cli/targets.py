@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
 from asyncmq_cli.cli.options import literal
-from asyncmq_cli.durations import age, seconds
+from asyncmq_cli.durations import seconds
 from asyncmq_cli.errors import JobNotFound, UsageProblem, command_line
 from asyncmq_cli.models.values import DEAD_STATES
 from asyncmq_cli.system.process import lines_of_stdin
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from asyncmq_cli.cli.session import Session
-    from asyncmq_cli.models.jobs import JobFilter
     from asyncmq_cli.services.changes.selection import Selection
 
 
@@ -188,26 +187,6 @@ class ChangeOptions(Struct, frozen=True):
     """Seconds to wait for the retried jobs to end; None to not wait."""
     edits: bool = False
     """Whether the change edits jobs. Without a backup, the old jobs are kept in the audit events."""
-
-
-def filter_of(flags: Mapping[str, Any], now: Callable[[], float]) -> JobFilter:
-    """The filter that the options describe. `now` returns epoch seconds. Raises UsageProblem for a wrong age
-    or expression."""
-    from asyncmq_cli.models.jobs import JobFilter
-
-    if where := flags.get("where"):
-        from asyncmq_cli.services.jobs.where import compiled
-
-        compiled(where)
-    ages = {name: flags.get(name) for name in ("older_than", "newer_than")}
-    return JobFilter(
-        q=flags.get("q") or "",
-        task=flags.get("task") or "",
-        job_id=flags.get("job_id") or "",
-        group=flags.get("group") or "",
-        where=where or "",
-        **{name: None if text is None else age(text, now) for name, text in ages.items()},
-    )
 
 
 def wait_limit(text: str | None, *, dry_run: bool) -> float | None:

@@ -96,10 +96,10 @@ def watch(
     """Refresh the screen until q or Ctrl-C. `read` computes a value from each snapshot, which has at least
     `stats`; `frame` draws that value."""
     from asyncmq_cli.output.terminal.live import LiveScreen
-    from asyncmq_cli.services.monitoring.poller import Outage, Poller
+    from asyncmq_cli.services.monitoring.poller import Outage, Poller, SnapshotReader
 
     every = _interval(session)
-    reader = session.poller(workers=workers, latest=latest, trouble=trouble, again=True)
+    reader = SnapshotReader(session.store, workers=workers, latest=latest, trouble=trouble, again=True)
 
     def read_both() -> tuple[Snapshot, T]:
         snapshot = reader.read()

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
-from asyncmq_cli.cli import paging
+from asyncmq_cli.cli import listing
 from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.changes.bulk import change_jobs
 from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.listing import PageOption, Paging, SizeOption
 from asyncmq_cli.cli.options import completed_by, option
-from asyncmq_cli.cli.paging import PageOption, Paging, SizeOption
 from asyncmq_cli.cli.params import (
     AnyQueueArg,
     AnyQueuesArg,
@@ -54,15 +54,15 @@ def list_(
 
     asked, scope = Paging(page, size), session.scope(queue)
     if asked.is_of_all(session):
-        order = paging.order_of_all(session, sort)
+        order = listing.order_of_all(session, sort)
         jobs = session.dlq.every(scope, session.filter, sort=order)
-        paging.print_every(session, scope, None, paging.noting_no_match(session, scope, jobs, None))
+        listing.print_every(session, scope, None, listing.noting_no_match(session, scope, jobs, None))
         return
     found = session.dlq.page(scope, session.filter, sort=sort or "newest", page=asked.page, size=asked.size)
-    paging.print_page(session, found)
-    session.note_no_queue_in(scope)
+    listing.print_page(session, found)
+    listing.note_no_queue_in(session, scope)
     if session.filter.narrows and not found.total and not session.out.for_programs:
-        paging.note_where_it_matches(session, scope, None)
+        listing.note_where_it_matches(session, scope, None)
     asked.note_more(session, len(found.jobs), found.total)
 
 
@@ -113,9 +113,9 @@ def groups(session: Session, queues: AnyQueuesArg = None, by: ByOption = None) -
         hidden=every - len(columns),
         empty="" if session.filter.narrows else f"no dead job {scope.where}",
     )
-    session.note_no_queue_in(scope)
+    listing.note_no_queue_in(session, scope)
     if session.filter.narrows and not found.groups and not out.for_programs:
-        paging.note_where_it_matches(session, scope, None)
+        listing.note_where_it_matches(session, scope, None)
 
 
 def _by(asked: str | None) -> str:

@@ -12,6 +12,7 @@ from asyncmq_cli import __version__
 from asyncmq_cli.cli import library
 from asyncmq_cli.cli.around_typer import lone
 from asyncmq_cli.cli.changes import confirm
+from asyncmq_cli.cli.changes.bulk import of_overflow, report_change
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.options import STDIN_HELP, argument, option
 from asyncmq_cli.cli.params import DryRunOption, ReasonOption, YesOption
@@ -89,7 +90,7 @@ def doctor(
     if not dry_run and not yes:
         _ask(session, session.doctor.diagnose(names, codes), codes)
     report = session.repairs.repair(names, codes, reason=reason, dry_run=dry_run)
-    session.report(report, brief=session.out.format != "json")
+    report_change(session, report, brief=session.out.format != "json")
     with session.out.outcome():
         _print_left(session, report, names)
     return 1 if report.left else 0
@@ -164,7 +165,7 @@ def _ask(session: Session, diagnosis: Diagnosis, codes: list[str]) -> None:
     total = sum(one.count for one in meant)
     if total:
         what = counted(total, "repair")
-        remarks = confirm.of_overflow(session, total)
+        remarks = of_overflow(session, total)
         lines = checks.lines_to_ask(meant)
         confirm.ask_about(session, lines, f"Make {what}?", f"make {what}", remarks=remarks)
 

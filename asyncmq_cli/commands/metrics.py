@@ -42,6 +42,7 @@ def show(session: Session, no_record: NoRecordOption = False) -> None:
     """
     from asyncmq_cli.output.json import snapshots
     from asyncmq_cli.output.text import metrics
+    from asyncmq_cli.services.monitoring.poller import SnapshotReader
 
     rates: Rates | None = None
 
@@ -58,7 +59,7 @@ def show(session: Session, no_record: NoRecordOption = False) -> None:
     if watch.is_wanted(session):
         watch.watch(session, read, metrics.frame)
         return
-    totals, pace = read(session.poller(SNAPSHOT_FIELDS).read())
+    totals, pace = read(SnapshotReader(session.store, SNAPSHOT_FIELDS).read())
     session.detail(lambda: snapshots.metrics_now(totals, pace), lambda now: metrics.lines(totals, pace))
 
 

@@ -29,13 +29,14 @@ def overview(session: Session) -> None:
     from asyncmq_cli.output.json import snapshots
     from asyncmq_cli.output.terminal import screens
     from asyncmq_cli.output.terminal.viewport import viewport_for
+    from asyncmq_cli.services.monitoring.poller import SnapshotReader
 
     if watch.is_wanted(session):
         watch.watch(
             session, lambda snapshot: snapshot, screens.overview, workers=True, latest=True, trouble=True
         )
         return
-    snapshot = session.poller(workers=True, latest=True, trouble=True).read()
+    snapshot = SnapshotReader(session.store, workers=True, latest=True, trouble=True).read()
     if session.out.for_programs:
         session.out.lazy_document(snapshots.overview(snapshot))
     elif session.out.for_people:

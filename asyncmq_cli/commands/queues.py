@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asyncmq_cli.cli import watch
+from asyncmq_cli.cli import listing, watch
 from asyncmq_cli.cli.around_typer import noun
-from asyncmq_cli.cli.changes.bulk import change_jobs, obliterate_queue
+from asyncmq_cli.cli.changes.bulk import change_jobs, obliterate_queue, report_change
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.options import argument, literal, option
 from asyncmq_cli.cli.params import BackupOption, DryRunOption, QueueArg, QueuesArg, ReasonOption, YesOption
@@ -81,7 +81,7 @@ def list_(session: Session, globs: GlobsArg = None, sort: SortOption = None) -> 
     columns = views.queues_columns(session.out.for_people and not session.out.is_wide, session.out.fields)
     fields = _fields(session, columns, sort)
     notes = _Notes()
-    rows: Iterable[QueueStats] = session.warning_of_queues(session.queues.list(fields, globs))
+    rows: Iterable[QueueStats] = listing.warning_of_queues(session, session.queues.list(fields, globs))
     rows = notes.noting(rows)
     if sort is not None:
         rows = in_order_of(rows, views.QUEUES, sort)
@@ -91,7 +91,7 @@ def list_(session: Session, globs: GlobsArg = None, sort: SortOption = None) -> 
         hidden = 0 if session.out.fields else len(views.QUEUES) - len(columns)
         session.listing(rows, columns, documents.queues, documents.queue, hidden=hidden, empty="")
     if not notes.found:
-        session.note_no_queue(globs)
+        listing.note_no_queue(session, globs)
     if notes.empty and session.out.for_people:
         one_is = "1 queue is empty" if len(notes.empty) == 1 else f"{len(notes.empty):,} queues are empty"
         session.out.footer(f"{one_is}: {command_line('queues', 'forget', notes.empty[0])}")
@@ -156,7 +156,7 @@ def show(session: Session, queue: QueueArg) -> None:
 
     columns = views.queues_columns(False, session.out.fields)
     fields = views.fields_of(columns) if session.out.fields else ALL_FIELDS
-    (stats,) = session.warning_of_queues([session.queues.show(queue, fields)])
+    (stats,) = listing.warning_of_queues(session, [session.queues.show(queue, fields)])
     names = [column.key for column in columns] if session.out.fields else list(documents.QUEUE_KEYS)
 
     def lines(now: float) -> Iterator[str]:
@@ -192,7 +192,7 @@ def pause(
     seconds = None if span is None else interval("--for", span, 1.0)
     names = queue_names(session, queues)
     report = session.queues.pause(names, reason=reason, dry_run=dry_run, seconds=seconds)
-    session.report(report)
+    report_change(session, report)
     paused = any(result.error is None and result.note is None for result in report.results)
     if paused and seconds is not None and not dry_run and not session.out.for_programs:
         end = f"the pause ends automatically in {duration(seconds)}"
@@ -216,7 +216,7 @@ def resume(
       asyncmq queues resume emails
     """
     report = session.queues.resume(queue_names(session, queues), reason=reason, dry_run=dry_run)
-    session.report(report)
+    report_change(session, report)
     resumed = any(result.error is None and result.note is None for result in report.results)
     if resumed and not dry_run and not session.out.for_programs:
         session.out.remark("note", _when_noticed(session))
@@ -323,4 +323,4 @@ def forget(
     """
     del yes  # Accepted without effect, because scripts pass it to every command that removes something.
     names = queue_names(session, queues)
-    session.report(session.queues.forget(names, reason=reason, dry_run=dry_run))
+    report_change(session, session.queues.forget(names, reason=reason, dry_run=dry_run))

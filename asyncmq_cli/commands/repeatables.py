@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from asyncmq_cli.cli import listing
 from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.changes import confirm
+from asyncmq_cli.cli.changes.bulk import report_change
 from asyncmq_cli.cli.changes.definitions import (
     ArgsOption,
     BackoffOption,
@@ -70,7 +72,9 @@ def list_(session: Session, queue: AnyQueueArg = None) -> None:
 
     secrets = session.show_secrets
     columns = repeatables.definitions(show_secrets=secrets)
-    rows: Iterable[Repeatable] = session.warning_of_problems(session.repeatables.list(queue), "repeatable")
+    rows: Iterable[Repeatable] = listing.warning_of_problems(
+        session, session.repeatables.list(queue), "repeatable"
+    )
     if session.out.for_people:
         rows = list(rows)
     session.listing(
@@ -100,7 +104,7 @@ def show(
     ids = None if repeatable_id is None else [repeatable_id]
     (address,) = _addresses(session, queue, ids, task)
     found, runs = session.repeatables.show(address, _RUNS_SHOWN)
-    session.warn_of_problems([found], "repeatable")
+    listing.warn_of_problems(session, [found], "repeatable")
     secrets, utc = session.show_secrets, session.out.utc
     session.detail(
         lambda: repeatables.detail_document(found, runs, show_secrets=secrets),
@@ -183,7 +187,7 @@ def add(
         _ask_of_new(session, queue, run)
         _ask_of_seconds(session, definition, run)
     report = run(dry_run)
-    session.report(report)
+    report_change(session, report)
     _note_next_runs(session, report)
 
 
@@ -367,4 +371,4 @@ def _change(
         verb
     ]
     results = each(addresses, lambda one: make(one, reason=reason, dry_run=dry_run))
-    session.report(together(f"repeatable.{verb}", queue, results, dry_run=dry_run))
+    report_change(session, together(f"repeatable.{verb}", queue, results, dry_run=dry_run))

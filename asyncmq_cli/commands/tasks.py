@@ -7,10 +7,10 @@ import time
 from typing import TYPE_CHECKING, Annotated
 
 from asyncmq_cli import durations
+from asyncmq_cli.cli import listing
 from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.options import argument, option
-from asyncmq_cli.cli.paging import given_filter
 from asyncmq_cli.cli.params import AnyQueueArg
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.commands import NOUNS
@@ -55,8 +55,8 @@ def list_(session: Session, queue: AnyQueueArg = None) -> None:
         empty="" if wanted.narrows else f"no job {scope.where}",
     )
     if wanted.narrows and not report.tasks and not session.out.for_programs:
-        session.out.remark("note", f"no job {scope.where} matches {' '.join(given_filter(session))}")
-    session.note_no_queue_in(scope)
+        session.out.remark("note", f"no job {scope.where} matches {' '.join(listing.given_filter(session))}")
+    listing.note_no_queue_in(session, scope)
     _note_samples(session, report)
 
 
@@ -94,8 +94,9 @@ def top(session: Session, queue: AnyQueueArg = None, span: ForOption = None) -> 
       asyncmq tasks top emails --for 1m --json
     """
     from asyncmq_cli.output.tables import tasks
+    from asyncmq_cli.services.tasks import TaskSampler
 
-    sampler = session.task_sampler(session.scope(queue))
+    sampler = TaskSampler(session.store, session.scope(queue))
     secrets = session.show_secrets
     if span is None and session.out.for_people and can_draw(session):
         _live(session, sampler)

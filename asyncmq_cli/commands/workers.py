@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asyncmq_cli.cli import paging, watch
+from asyncmq_cli.cli import listing, watch
 from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.changes import confirm
+from asyncmq_cli.cli.changes.bulk import report_change
 from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.listing import PageOption, Paging
 from asyncmq_cli.cli.options import STDIN_HELP, argument, option
-from asyncmq_cli.cli.paging import PageOption, Paging
 from asyncmq_cli.cli.params import FILTERS, DryRunOption, GlobsOption, ReasonOption, YesOption
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.targets import words
@@ -59,7 +60,7 @@ HealthOption = Annotated[
         title=FILTERS,
     ),
 ]
-SizeOption = Annotated[int | None, paging.size_option("Workers")]
+SizeOption = Annotated[int | None, listing.size_option("Workers")]
 
 
 @command(app, "list", "list", "watch")
@@ -100,7 +101,7 @@ def list_(
         _watch(session, one_page)
     elif asked.is_of_all(session):
         found = scan()
-        order = paging.order_of_all(session, sort, "queue")
+        order = listing.order_of_all(session, sort, "queue")
         workers: Iterable[Worker] = found if order is None else session.workers.in_order(found, order)
         if health is not None:
             workers = (worker for worker in workers if worker.health == health)
@@ -143,7 +144,7 @@ def forget(
             lines.append(f"  … and {len(chosen) - _NAMED:,} more")
         confirm.ask_about(session, lines, f"Forget {what}?", f"forget {what}")
     report = session.workers.forget(chosen, force=force, reason=reason, dry_run=dry_run)
-    session.report(report, brief=stale)
+    report_change(session, report, brief=stale)
 
 
 def _watch(session: Session, one_page: Callable[[], WorkerPage]) -> None:

@@ -21,7 +21,7 @@ from asyncmq_cli.output.redaction.redact import redact_text
 from asyncmq_cli.output.terminal.live import leads_session
 from asyncmq_cli.output.text.escape import escape
 from asyncmq_cli.services.monitoring.metrics import LongTrend
-from asyncmq_cli.services.monitoring.poller import Outage, Poller
+from asyncmq_cli.services.monitoring.poller import Outage, Poller, SnapshotReader
 from asyncmq_cli.system import process
 from asyncmq_cli.system.shortage import shortage
 from asyncmq_cli.ui.dialogs.questions import Keys
@@ -301,7 +301,7 @@ class OperatorApp(App[None]):
 def opened(session: Session, every: float = EVERY) -> OperatorApp:
     """The application after a first read of all queues. Raises RedisProblem: an error of the first read
     usually means a wrong address, and is reported as in any other command."""
-    reader = session.poller(workers=True, latest=False, trouble=True, again=True)
+    reader = SnapshotReader(session.store, workers=True, trouble=True, again=True)
     poller = Poller(session.store, reader.read, reader.reset)
     first = poller.first()
     trend = LongTrend(session.metrics.past(since=_PAST))

@@ -13,6 +13,7 @@ import redis
 
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.demo.server import PrivateRedis
+from asyncmq_cli.services.monitoring.poller import SnapshotReader
 from asyncmq_cli.ui.app import opened
 from tests.support.servers import Comeback
 from tests.ui.stage import Stage, furnish, play
@@ -115,7 +116,7 @@ def test_the_screen_asks_redis_no_more_than_overview_watch(
         return {name: stats["calls"] for name, stats in found.items() if "config" not in name}
 
     def watch(session: Session) -> None:
-        session.poller(workers=True, latest=True, trouble=True, again=True).read()
+        SnapshotReader(session.store, workers=True, latest=True, trouble=True, again=True).read()
         session.metrics.past(since=1800.0)
 
     ours, theirs = calls(opened), calls(watch)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from asyncmq_cli.cli.changes import confirm
+from asyncmq_cli.cli.changes.bulk import of_overflow, report_change
 from asyncmq_cli.cli.changes.definitions import MOST_PRIORITY, job_of
 from asyncmq_cli.cli.options import argument, option
 from asyncmq_cli.cli.session import Session
@@ -60,11 +61,11 @@ def add_jobs(
     near = session.additions.near_new(queue)
     if near is not None and not dry_run:
         _about_new_queue(session, queue, near, yes=yes)
-    for line in confirm.of_overflow(session, len(jobs)):
+    for line in of_overflow(session, len(jobs)):
         session.out.remark("warning", line)
     with progress.of_changes(session.out, "add", len(jobs)) as advance:
         report = session.additions.add(queue, jobs, reason=reason, dry_run=dry_run, progress=advance)
-    session.report(report, brief=len(jobs) > 1)
+    report_change(session, report, brief=len(jobs) > 1)
 
 
 def _about_new_queue(session: Session, queue: str, near: Sequence[str], *, yes: bool) -> None:

@@ -10,13 +10,24 @@ from msgspec.structs import replace
 
 from asyncmq_cli.cli import targets as parse
 from asyncmq_cli.cli.changes import confirm
-from asyncmq_cli.cli.paging import given_filter, note_no_match
+from asyncmq_cli.cli.listing import given_filter, note_no_match
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.targets import ChangeOptions, Targets, named_jobs
-from asyncmq_cli.errors import AmbiguousGroup, GroupNotFound, QueueNotFound, UsageProblem, command_line
+from asyncmq_cli.errors import (
+    AmbiguousGroup,
+    GroupNotFound,
+    OutputFailed,
+    QueueNotFound,
+    TargetsFailed,
+    UsageProblem,
+    WaitFailed,
+    WaitTimeout,
+    command_line,
+)
+from asyncmq_cli.system import process
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.changes import ChangeReport
+    from asyncmq_cli.models.changes import ChangeReport, RetryOutcome
     from asyncmq_cli.services.changes.selection import ChangeRequest, Selection
 
 
@@ -52,7 +63,7 @@ def change_jobs(session: Session, targets: Targets, run: Run, options: ChangeOpt
         verb = options.verb if options.noun == "queue" else None
         return ChangeRequest(queue, chosen, options.reason, dry_run, options.noun, pace, options.backup, verb)
 
-    overflow = confirm.of_overflow(session, chosen.count)
+    overflow = of_overflow(session, chosen.count)
     if not options.dry_run and not options.yes:
         if by_filter:
             remarks = [*_of_filter(session), *cut_offs, *_span(session, chosen), *overflow]
@@ -77,7 +88,7 @@ def _report(
     session: Session, report: ChangeReport, options: ChangeOptions, idle: Sequence[str], *, brief: bool
 ) -> None:
     try:
-        session.report(report, brief=brief)
+        report_change(session, report, brief=brief)
         for why in idle if report.succeeded else ():
             session.out.remark("note", f"{why}, so the jobs stay waiting")
     finally:
@@ -230,6 +241,113 @@ def _of_backup(options: ChangeOptions) -> list[str]:
     return [confirm.NO_BACKUP if options.backup is None else f"backup: {options.backup}"]
 
 
+def report_change(session: Session, report: ChangeReport, *, brief: bool = False) -> None:
+    """Print the result of each target. Raises AdminError if any failed.
+
+    With `brief`, people do not see the targets that succeeded: for targets that a filter selected.
+    """
+    from asyncmq_cli.output.text import reports
+
+    try:
+        made = "" if report.dry_run else "done anyway: "
+        with session.out.outcome(lambda: f"{made}{reports.summary(report)}"):
+            _print(session, report, brief=brief)
+            _print_outcome(session, report)
+    except OutputFailed as exc:
+        if report.interrupted is None and not any(result.error for result in report.results):
+            raise
+        # Only warn here: the exit status is the one of the change, which raises its own error.
+        session.out.remark("warning", exc.message)
+    process.reported()
+    _raise_failures(report)
+
+
+def _print_outcome(session: Session, report: ChangeReport) -> None:
+    from asyncmq_cli.output.text import reports
+
+    if report.outcome is None or session.out.for_programs:
+        return
+    text = reports.outcome(report.outcome)
+    if session.out.for_people:
+        session.out.footer(text)
+    else:
+        session.out.remark("note", text)
+
+
+def _print(session: Session, report: ChangeReport, *, brief: bool) -> None:
+    from asyncmq_cli.output.json import documents
+    from asyncmq_cli.output.tables import views
+    from asyncmq_cli.output.text import reports
+
+    if session.out.for_programs and brief:
+        head = documents.change_head(report)
+        lines = (documents.change_result(each, dry_run=report.dry_run) for each in report.results)
+        session.out.long_document(head, "results", lines)
+    elif session.out.for_programs:
+        session.out.document(documents.change(report))
+    elif session.out.for_people and len(report.results) == 1 and not brief:
+        for kind, text in reports.single(report):
+            if kind == "done":
+                session.out.line(text)
+            else:
+                session.out.remark(kind, text)
+    else:
+        rows = reports.worth_a_row(report) if brief and session.out.for_people else report.results
+        if rows:
+            session.out.rows(rows, views.changes(dry_run=report.dry_run), now=0.0)
+        if len(rows) < len(report.results) and report.dry_run:
+            session.out.footer(f"… and {len(report.results) - len(rows):,} more")
+        # If the outcome covers all matching jobs, it already says how many they were.
+        is_summed_up = report.outcome is not None and report.outcome.total == report.matched
+        if (report.results or brief) and not is_summed_up:
+            session.out.footer(reports.summary(report))
+
+
+def _raise_failures(report: ChangeReport) -> None:
+    if report.interrupted is not None:
+        raise report.interrupted
+    errors = [result.error for result in report.results if result.error is not None]
+    if not errors:
+        _raise_outcome(report.outcome)
+        return
+    alone = len(report.results) == 1
+    has_no_queue = not report.succeeded and all(isinstance(error, QueueNotFound) for error in errors)
+    if alone or (has_no_queue and report.queue is not None):
+        raise errors[0]
+    raise TargetsFailed(
+        f"{len(errors)} of {len(report.results)} failed",
+        hint=f"the first: {errors[0].message}",
+        details={"failed": len(errors), "matched": len(report.results)},
+    )
+
+
+def _raise_outcome(outcome: RetryOutcome | None) -> None:
+    """Raises WaitFailed or WaitTimeout unless all retried jobs have completed."""
+    if outcome is None:
+        return
+    if outcome.error is not None:
+        raise outcome.error
+    if outcome.failed or outcome.gone or outcome.cancelled:
+        bad = outcome.failed + outcome.gone + outcome.cancelled
+        raise WaitFailed("jobs_failed", f"{bad:,} of {outcome.total:,} retried jobs did not complete")
+    if outcome.stopped == "timeout":
+        raise WaitTimeout(f"{outcome.left:,} of {outcome.total:,} retried jobs have not ended yet")
+    if outcome.left:
+        unattended = f"no worker will run {outcome.left:,} of the retried jobs: {outcome.stopped}"
+        raise WaitFailed("no_live_worker", unattended)
+
+
+def of_overflow(session: Session, count: int) -> list[str]:
+    """A remark if a change of `count` jobs would push all older events out of the audit trail; else none."""
+    kept = session.config.audit_maxlen
+    if count <= kept:
+        return []
+    return [
+        f"the audit trail keeps about {kept:,} events (ASYNCMQ_AUDIT_MAXLEN): these {count:,} push out "
+        "every earlier one; save them first with 'asyncmq audit export'"
+    ]
+
+
 def obliterate_queue(session: Session, queue: str, options: ChangeOptions, *, force: bool) -> None:
     from asyncmq_cli.output.terminal import progress
     from asyncmq_cli.services.changes.selection import BulkOptions, ChangeRequest
@@ -247,7 +365,7 @@ def obliterate_queue(session: Session, queue: str, options: ChangeOptions, *, fo
             queue, chosen, options.reason, options.dry_run, "queue", pace, options.backup, "obliterate"
         )
 
-    overflow = confirm.of_overflow(session, chosen.count)
+    overflow = of_overflow(session, chosen.count)
     # A queue with active jobs is refused, so there is nothing to confirm.
     is_refused = bool(chosen.states.get("active")) and not force
     if not (options.dry_run or options.yes or is_refused):
@@ -259,7 +377,7 @@ def obliterate_queue(session: Session, queue: str, options: ChangeOptions, *, fo
         report = session.job_changes.obliterate(request(advance), force=force)
     try:
         is_refused = len(report.results) == 1 and not report.succeeded
-        session.report(report, brief=not is_refused)
+        report_change(session, report, brief=not is_refused)
     finally:
         if options.backup is not None and report.succeeded and not report.dry_run:
             confirm.note_backup(session, options.backup)

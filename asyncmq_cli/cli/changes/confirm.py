@@ -66,17 +66,6 @@ class Confirmation(Struct, frozen=True):
         return [f"in {', '.join([*shown, *more])}"]
 
 
-def of_overflow(session: Session, count: int) -> list[str]:
-    """A remark if a change of `count` jobs would push all older events out of the audit trail; else none."""
-    kept = session.config.audit_maxlen
-    if count <= kept:
-        return []
-    return [
-        f"the audit trail keeps about {kept:,} events (ASYNCMQ_AUDIT_MAXLEN): these {count:,} push out "
-        "every earlier one; save them first with 'asyncmq audit export'"
-    ]
-
-
 def ask(
     session: Session,
     confirmation: Confirmation,
@@ -193,15 +182,6 @@ def _type_name(session: Session, lines: Sequence[str], name: str | None = None) 
         raise interruption(exc, "nothing was changed") from exc
     if answer != name:
         raise NotConfirmed(f"not confirmed: {name!r} was not typed; nothing was changed")
-
-
-def is_named(session: Session) -> bool:
-    """Whether --confirm names the context. Raises NotConfirmed if it names another one."""
-    given, name = session.flags.get("confirm"), session.config.context
-    if given is not None and given != name:
-        here = f"this is {name}" if name else f"{session.config.shown_url} is not a context"
-        raise NotConfirmed(f"--confirm names {given!r}, but {here}; nothing was changed")
-    return given is not None
 
 
 def of_preview(verb: str, preview: ChangeReport, remarks: Sequence[str]) -> Confirmation:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from asyncmq_cli.cli import targets as parse
 from asyncmq_cli.cli.changes import confirm
+from asyncmq_cli.cli.changes.bulk import of_overflow, report_change
 from asyncmq_cli.cli.options import argument, option, require_event_id
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.targets import ChangeOptions, words
@@ -41,7 +42,7 @@ def restore_edits(
     for event in events:
         require_event_id(event, "--from-audit")
     report = session.restores.take_back(TakeBackRequest(events, options.reason, options.dry_run))
-    session.report(report)
+    report_change(session, report)
 
 
 def restore_jobs(
@@ -65,7 +66,7 @@ def restore_jobs(
         chosen = session.restores.chosen(backup)
         if not (chosen or backup.parts or backup.edits):
             session.out.remark("note", "the backup is empty")
-        overflow = confirm.of_overflow(session, len(chosen if ids is None else ids))
+        overflow = of_overflow(session, len(chosen if ids is None else ids))
         if ids is None and not options.dry_run and not options.yes:
             _ask(session, backup, chosen, overflow)
         else:
@@ -84,7 +85,7 @@ def restore_jobs(
                 options=BulkOptions(rate=rate, progress=advance),
             )
             report = session.restores.restore(request)
-    session.report(report, brief=ids is None)
+    report_change(session, report, brief=ids is None)
 
 
 def _ask(session: Session, backup: Backup, chosen: Sequence[Entry], remarks: Sequence[str]) -> None:

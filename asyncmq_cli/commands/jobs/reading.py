@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from asyncmq_cli import durations
-from asyncmq_cli.cli import paging
+from asyncmq_cli.cli import listing
 from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.changes.bulk import chosen_jobs
 from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.listing import PageOption, Paging, SizeOption
 from asyncmq_cli.cli.options import option
-from asyncmq_cli.cli.paging import PageOption, Paging, SizeOption
 from asyncmq_cli.cli.params import AnyQueueArg, JobArg, JobsArg, QueueOrJobArg
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.targets import Targets, one_job
@@ -97,9 +97,9 @@ def list_(
     # In a table of delayed jobs, people want the jobs that are due next at the top.
     usual = "queue" if state == "delayed" and not session.out.for_programs else "newest"
     if asked.is_of_all(session):
-        order = paging.order_of_all(session, sort, usual)
+        order = listing.order_of_all(session, sort, usual)
         jobs = session.jobs.every(scope, state, wanted, sort=order)
-        paging.print_every(session, scope, state, paging.noting_no_match(session, scope, jobs, state))
+        listing.print_every(session, scope, state, listing.noting_no_match(session, scope, jobs, state))
         return
     found = session.jobs.page(
         scope,
@@ -110,12 +110,12 @@ def list_(
         size=asked.size,
         exact=session.out.format == "json",
     )
-    paging.print_page(session, found)
-    session.note_no_queue_in(scope)
+    listing.print_page(session, found)
+    listing.note_no_queue_in(session, scope)
     if wanted.narrows and not found.total and not session.out.for_programs:
-        paging.note_where_it_matches(session, scope, state)
+        listing.note_where_it_matches(session, scope, state)
     elif queue is not None and not found.total and session.out.for_people:
-        paging.say_where_jobs_are(session, queue)
+        listing.say_where_jobs_are(session, queue)
     asked.note_more(session, len(found.jobs), found.total, is_exact=found.is_exact)
 
 
@@ -132,7 +132,7 @@ def show(session: Session, queue: QueueOrJobArg = None, job_id: JobArg = None) -
     from asyncmq_cli.output.text import job_detail
 
     found = session.jobs.show(*one_job(session, queue, job_id))
-    session.warn_of_problems([found.job])
+    listing.warn_of_problems(session, [found.job])
     secrets = session.show_secrets
     audit = session.audit.of_job(found.job.queue, found.job.id)
     if not session.out.for_people:

@@ -9,7 +9,6 @@ from rich.style import Style
 from rich.text import Text
 from textual.widgets import Static
 
-from asyncmq_cli.cli.targets import filter_of
 from asyncmq_cli.errors import Halted
 from asyncmq_cli.models.jobs import JobFilter, QueueScope
 from asyncmq_cli.models.values import counted
@@ -66,7 +65,7 @@ class GroupPane(JobRows):
         sort = "newest" if self.is_small(scope, self.job_state) else None
 
         def matching(session: Session) -> Iterator[Job]:
-            return session.dlq.every(scope, filter_of(flags, session.now), sort=sort)
+            return session.dlq.every(scope, session.filter_of(flags), sort=sort)
 
         return StreamedRows(self.ui.lanes.new(), matching, drawn, failed)
 
@@ -75,7 +74,7 @@ class GroupPane(JobRows):
 
     def search(self, verb: str) -> Callable[[Session], Search]:
         flags, scope, words = self._flags(), scope_of(self.group), self.search_words(verb)
-        return lambda session: Search(scope, None, filter_of(flags, session.now), words)
+        return lambda session: Search(scope, None, session.filter_of(flags), words)
 
     def search_words(self, verb: str = "") -> list[str]:
         return [*named(scope_of(self.group)), *words_of(self._flags())]

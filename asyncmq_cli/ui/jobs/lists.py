@@ -11,7 +11,6 @@ from rich.text import Text
 from textual.binding import Binding
 from textual.widgets import Static
 
-from asyncmq_cli.cli.targets import filter_of
 from asyncmq_cli.errors import UsageProblem, did_you_mean, nearest
 from asyncmq_cli.models.jobs import JobFilter, QueueScope
 from asyncmq_cli.models.values import counted
@@ -256,7 +255,7 @@ class JobsPane(JobRows):
     def search(self, verb: str) -> Callable[[Session], Search]:
         flags, scope, words = self._flags(), self.scope(), self.search_words(verb)
         state = None if self.is_dead else self.job_state
-        return lambda session: Search(scope, state, filter_of(flags, session.now), words)
+        return lambda session: Search(scope, state, session.filter_of(flags), words)
 
     def search_words(self, verb: str) -> list[str]:
         # Run-now always selects delayed jobs, so it takes no --state.
@@ -287,7 +286,7 @@ class JobsPane(JobRows):
             return PagedRows(self.ui.lanes, partial(_page, scope, state), drawn, failed)
 
         def every(session: Session) -> Iterator[Job]:
-            wanted = filter_of(flags, session.now)
+            wanted = session.filter_of(flags)
             if state == DEAD:
                 return session.dlq.every(scope, wanted, sort=order)
             return session.jobs.every(scope, state, wanted, sort=order)

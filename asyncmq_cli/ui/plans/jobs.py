@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from asyncmq_cli.cli import targets as parse
 from asyncmq_cli.cli.changes import confirm
+from asyncmq_cli.cli.changes.bulk import of_overflow
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.output.text import reports
 from asyncmq_cli.services.changes.selection import BulkOptions, ChangeRequest, Selection, Share, select
@@ -52,7 +53,7 @@ def of_jobs(session: Session, verb: str, noun: Noun, by_queue: Mapping[str, Sequ
     """The plan to change these jobs, made by a dry run. Raises AdminError."""
     chosen = Selection(by_queue)
     preview = _run(session, verb, noun, chosen, Given(dry_run=True))
-    meant = confirm.of_preview(verb, preview, confirm.of_overflow(session, chosen.count))
+    meant = confirm.of_preview(verb, preview, of_overflow(session, chosen.count))
     failed = [result for result in preview.results if result.error is not None]
     lines = _job_lines(session, meant)
     for result in failed[:SHOWN]:
@@ -80,7 +81,7 @@ def of_search(session: Session, verb: str, found: Search) -> Plan:
         chosen.by_queue,
         chosen.states,
         chosen.total,
-        remarks=[*meant_dates(session, found.wanted), *confirm.of_overflow(session, chosen.count)],
+        remarks=[*meant_dates(session, found.wanted), *of_overflow(session, chosen.count)],
     )
 
     def run(own: Session, given: Given) -> ChangeReport:

@@ -1,8 +1,9 @@
-"""Print lists of jobs: one page or every match, with notes about what is not shown."""
+"""Print lists: one page or every match, with notes about what is not shown, and warnings about what could
+not be read."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -17,11 +18,16 @@ if TYPE_CHECKING:
 
     from asyncmq_cli.cli.session import Session
     from asyncmq_cli.models.jobs import Job, JobPage, QueueScope
+    from asyncmq_cli.models.queues import QueueStats
+    from asyncmq_cli.models.repeatables import Repeatable
     from asyncmq_cli.output.tables.columns import Column
 
 _USUAL_SIZE, _LARGEST = 20, 1000
+_PROBLEMS_NAMED = 5
 _EVERYWHERE = "--state all searches every state"
 _FILTER = ("q", "task", "job_id", "where", "group", "older_than", "newer_than")
+
+Listed = TypeVar("Listed", "Job", "Repeatable")
 
 PageOption = Annotated[
     int | None, option("--page", "N", "Page number. [default: 1]", callback=whole_number(1))
@@ -69,6 +75,56 @@ class Paging(Struct, frozen=True):
             )
 
 
+def warning_of_problems(session: Session, jobs: Iterable[Listed], noun: str = "job") -> Iterator[Listed]:
+    """Yield the same jobs. For the first few that could not be read in full, print a warning that names
+    them."""
+    problems = 0
+    for job in jobs:
+        if job.problem is not None:
+            problems += 1
+            if problems <= _PROBLEMS_NAMED:
+                session.out.remark("warning", f"{noun} {job.id!r} in {job.queue!r}: {job.problem}")
+        yield job
+    if problems > _PROBLEMS_NAMED:
+        session.out.remark("warning", f"{problems - _PROBLEMS_NAMED:,} more {noun}s could not be read whole")
+
+
+def warn_of_problems(session: Session, jobs: Iterable[Listed], noun: str = "job") -> None:
+    for _ in warning_of_problems(session, jobs, noun):
+        pass
+
+
+def warning_of_queues(session: Session, rows: Iterable[QueueStats]) -> Iterator[QueueStats]:
+    """Yield the same rows. For the first few whose states contradict their sizes, print a warning that
+    names them."""
+    problems = 0
+    for row in rows:
+        if row.problem is not None:
+            problems += 1
+            if problems <= _PROBLEMS_NAMED:
+                finds = command_line("doctor", row.name)
+                session.out.remark("warning", f"queue {row.name!r}: {row.problem}; {finds} finds the cause")
+        yield row
+    if problems > _PROBLEMS_NAMED:
+        more = problems - _PROBLEMS_NAMED
+        session.out.remark("warning", f"the states of {more:,} more queues contradict their sizes")
+
+
+def note_no_queue(session: Session, globs: Sequence[str] = ()) -> None:
+    """Note that no queue was found, and on which Redis: an empty list may mean the wrong database."""
+    if session.out.for_programs and not globs:
+        return
+    where = session.config.shown_url
+    named = f"no queue matches {' or '.join(map(repr, globs))} on {where}"
+    session.out.remark("note", named if globs else f"no queues on {where}: is it the right database?")
+
+
+def note_no_queue_in(session: Session, scope: QueueScope) -> None:
+    """Note that the list is empty because there are no queues, or none that matches --queue."""
+    if scope.queue is None and not scope.names:
+        note_no_queue(session, scope.globs)
+
+
 def print_page(session: Session, page: JobPage) -> None:
     from asyncmq_cli.output.json import documents
     from asyncmq_cli.output.tables import views
@@ -76,7 +132,7 @@ def print_page(session: Session, page: JobPage) -> None:
     secrets = session.show_secrets
     if session.out.format == "json":
         page = replace(page, jobs=whole_page(page.jobs, session.config.max_decoded))
-    session.warn_of_problems(page.jobs)
+    warn_of_problems(session, page.jobs)
     if session.out.format == "json":
         session.out.long_document(*documents.job_page(page, show_secrets=secrets))
     else:
@@ -136,7 +192,7 @@ def print_every(session: Session, scope: QueueScope, state: str | None, jobs: It
     one = documents.dead_job_line if state is None else documents.job_line
     if session.out.format == "ndjson":
         jobs = (job.whole() for job in jobs)
-    rows, columns = _rows(session, scope.queue, state, session.warning_of_problems(jobs))
+    rows, columns = _rows(session, scope.queue, state, warning_of_problems(session, jobs))
     session.listing(rows, columns, list, lambda job: one(job, show_secrets=secrets))
 
 
