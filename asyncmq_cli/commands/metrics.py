@@ -17,7 +17,7 @@ from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.durations import age
 from asyncmq_cli.durations import interval as interval_of
 from asyncmq_cli.errors import UsageProblem
-from asyncmq_cli.models.monitoring.snapshots import SNAPSHOT_FIELDS
+from asyncmq_cli.models.monitoring.snapshots import TOTAL_FIELDS
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.monitoring.snapshots import MetricsSnapshot, Rates, Snapshot
@@ -59,7 +59,7 @@ def show(session: Session, no_record: NoRecordOption = False) -> None:
     if watch.is_wanted(session):
         watch.watch(session, read, metrics.frame)
         return
-    totals, pace = read(SnapshotReader(session.store, SNAPSHOT_FIELDS).read())
+    totals, pace = read(SnapshotReader(session.store, TOTAL_FIELDS).read())
     session.detail(lambda: snapshots.metrics_now(totals, pace), lambda now: metrics.lines(totals, pace))
 
 

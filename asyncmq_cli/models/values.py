@@ -29,6 +29,7 @@ OPEN_STATES = ("waiting", "active", "delayed", WAITING_CHILDREN)
 ENDED_STATES = ("completed", "failed", "expired", "cancelled")
 DEAD_STATES = ("failed", "expired")
 """States of jobs in the dead-letter queue."""
+_MOST_BYTES = 8 * 1024 * 1024
 END_OF_CALENDAR = 253_402_300_800.0
 """The end of the year 9999, the last year of datetime, in epoch seconds."""
 LISTED_STATES = (*JOB_STATES, "repeatable", "all")
@@ -64,15 +65,13 @@ def chunked(items: Iterable[T], size: int = 1000) -> Iterator[list[T]]:
         yield batch
 
 
-def in_parts(
-    items: Iterable[T], size_of: Callable[[T], int], count: int, most: int = 8 * 1024 * 1024
-) -> Iterator[list[T]]:
-    """Split into lists of at most `count` items and `most` bytes; `size_of` gives the bytes of an item. A
-    larger item is a list by itself."""
+def in_parts(items: Iterable[T], size_of: Callable[[T], int], count: int) -> Iterator[list[T]]:
+    """Split into lists of at most `count` items and 8 MiB; `size_of` gives the bytes of an item. A larger
+    item is a list by itself."""
     part: list[T] = []
     size = 0
     for item in items:
-        if part and (len(part) == count or size + size_of(item) > most):
+        if part and (len(part) == count or size + size_of(item) > _MOST_BYTES):
             yield part
             part, size = [], 0
         part.append(item)

@@ -138,13 +138,13 @@ class OperatorApp(App[None]):
         self._poller = poller
         self._poll_lane = Lane(session)
         self._hurry = asyncio.Event()
-        self._listens = False
+        self.listens = False
         """Whether signals arrive through the event loop."""
         self._is_lent = False
         """Whether the terminal is lent to an editor."""
 
     def on_mount(self) -> None:
-        if self._listens:
+        if self.listens:
             self._take_job_control()
         self.push_screen(Home())
         self.run_worker(self._follow(), group="follow")
@@ -195,7 +195,7 @@ class OperatorApp(App[None]):
 
         loop = asyncio.get_running_loop()
         # Ctrl-C is for the editor.
-        is_handled = self._listens and loop.remove_signal_handler(signal.SIGINT)
+        is_handled = self.listens and loop.remove_signal_handler(signal.SIGINT)
         before = signal.signal(signal.SIGINT, lambda number, frame: None)
         try:
             self._is_lent = True
@@ -279,10 +279,6 @@ class OperatorApp(App[None]):
             self.running.action_leave()
         else:
             self.exit()
-
-    def listens(self) -> None:
-        """Note that signals now arrive through the event loop."""
-        self._listens = True
 
     def change_ended(self) -> None:
         """Called when a change has ended."""
@@ -375,5 +371,5 @@ async def _until_left(app: OperatorApp, before: Mapping[int, Any]) -> None:
         # A signal that is ignored from the start, such as SIGHUP under nohup, stays ignored.
         if handler not in (None, signal.SIG_IGN):
             loop.add_signal_handler(number, app.end_by, number)
-    app.listens()
+    app.listens = True
     await app.run_async()

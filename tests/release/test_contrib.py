@@ -19,12 +19,14 @@ import pytest
 import redis
 import yaml
 from jsonschema import Draft202012Validator
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
 
 from asyncmq_cli import __version__
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.models.monitoring.snapshots import DeathLabels, ExporterState, Snapshot
 from asyncmq_cli.models.queues import QueueStats
-from asyncmq_cli.output.text.prometheus import exporter_registry
+from asyncmq_cli.output.text.prometheus import exporter_text
 from tests.conftest import environment
 from tests.release.checkers import check, find
 from tests.release.containerfile import stages
@@ -59,7 +61,8 @@ def metrics() -> set[str]:
         deaths={DeathLabels("mail", "app.send", "KeyError"): 1},
         read_at=1e9,
     )
-    return {sample.name for family in exporter_registry(lambda: state).collect() for sample in family.samples}
+    text = b"".join(exporter_text(state, generate_latest)).decode()
+    return {sample.name for family in text_string_to_metric_families(text) for sample in family.samples}
 
 
 def queries() -> dict[str, str]:

@@ -106,7 +106,7 @@ class ChainReport(Struct):
 
 
 def examined(
-    head: Head | None, links: Iterable[Link], *, noted: Head | None = None, first: str | None = None
+    head: Head | None, links: Iterable[Link], *, noted: Head | None, first: str | None
 ) -> ChainReport:
     """Check the chain from its head to the oldest event; `links` are newest first. `noted` is a head that an
     operator noted earlier. `first` is the id of the oldest entry at the start of the read; it may be trimmed

@@ -85,9 +85,7 @@ class Rates(Struct, frozen=True):
 
 
 TOTAL_FIELDS = ALL_FIELDS - {"oldest_waiting_seconds", "repeatables"}
-"""The fields of QueueStats that the totals and the distribution of states need."""
-SNAPSHOT_FIELDS = TOTAL_FIELDS
-"""The fields of QueueStats that a MetricsSnapshot needs."""
+"""The fields of QueueStats that the totals, the distribution of states and a MetricsSnapshot need."""
 
 
 class Snapshot(Struct, frozen=True):

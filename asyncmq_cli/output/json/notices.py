@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from asyncmq_cli.output.text.cutting import beginning_of
 from asyncmq_cli.output.text.escape import escape
 from asyncmq_cli.output.text.times import rfc3339
 
@@ -84,8 +85,7 @@ def _trouble(trouble: Trouble) -> dict[str, Any]:
 
 
 def _said(trouble: Trouble) -> str:
-    text = escape(trouble.message)
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    return beginning_of(escape(trouble.message), _LONGEST)
 
 
 BODIES: Mapping[str, Callable[[Notice, str], dict[str, Any]]] = {

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from asyncmq_cli.output.tables.columns import Column
 
 # The states in the dashboard's order, then those that the dashboard leaves out.
-_DASHBOARD_STATES = ("waiting", "active", "delayed", "completed", "failed")
-DISTRIBUTION = (*_DASHBOARD_STATES, "expired", "cancelled", WAITING_CHILDREN)
+DASHBOARD_STATES = ("waiting", "active", "delayed", "completed", "failed")
+DISTRIBUTION = (*DASHBOARD_STATES, "expired", "cancelled", WAITING_CHILDREN)
 
 
 def totals(snapshot: Snapshot) -> Document:
@@ -131,7 +131,7 @@ def metrics_now(snapshot: MetricsSnapshot, rates: Rates) -> Document:
         "timestamp": snapshot.timestamp,
         "time": rfc3339(snapshot.timestamp),
         "metrics": metrics(snapshot),
-        "counts": {state: getattr(snapshot, state) for state in _DASHBOARD_STATES},
+        "counts": {state: getattr(snapshot, state) for state in DASHBOARD_STATES},
         "total_queues": snapshot.total_queues,
         "total_workers": snapshot.total_workers,
         "rates": asdict(rates),
@@ -144,7 +144,7 @@ def snapshot_row(snapshot: MetricsSnapshot) -> Document:
         "timestamp": snapshot.timestamp,
         "time": rfc3339(snapshot.timestamp),
         **metrics(snapshot),
-        **{state: getattr(snapshot, state) for state in _DASHBOARD_STATES},
+        **{state: getattr(snapshot, state) for state in DASHBOARD_STATES},
         "total_queues": snapshot.total_queues,
         "total_workers": snapshot.total_workers,
     }

@@ -207,11 +207,6 @@ def _bounded(column: Column[T], value: str, room: int) -> str:
     return value[: 4 * room] if column.kind == "text" else f"{value[: 2 * room]}…{value[-2 * room :]}"
 
 
-def cut(text: Text, room: int, column: Column[T]) -> None:
-    """Shorten a cell to `room` characters, as its column allows."""
-    text.plain = cut_text(text.plain, room, column)
-
-
 def cut_text(text: str, room: int, column: Column[T]) -> str:
     """The text of a cell, shortened to `room` characters as its column allows."""
     from rich.cells import cell_len, set_cell_size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.output.text import waits
@@ -47,36 +47,33 @@ class Waiting:
     """The progress bar of a wait. It is called with each new Standing."""
 
     def __init__(self, out: Printer, queue: str) -> None:
-        self._bar = _bar() if _can_draw(out) else None
-        self._task = None if self._bar is None else self._bar.add_task(escape(queue), total=None, pace="")
+        self.bar = _bar() if _can_draw(out) else None
+        self._task = None if self.bar is None else self.bar.add_task(escape(queue), total=None, pace="")
 
     def __call__(self, standing: Standing) -> None:
-        if self._bar is not None:
+        if self.bar is not None:
             done = standing.total - standing.left
-            self._bar.update(self._task, total=standing.total, completed=done, pace=waits.pace(standing))
-
-    @contextmanager
-    def shown(self) -> Iterator[Waiting]:
-        """A context in which the bar is shown."""
-        with nullcontext() if self._bar is None else self._bar:
-            yield self
+            self.bar.update(self._task, total=standing.total, completed=done, pace=waits.pace(standing))
 
     @contextmanager
     def aside(self) -> Iterator[None]:
         """A context in which the bar is hidden, so that lines can be printed."""
-        if self._bar is None:
+        if self.bar is None:
             yield
             return
-        self._bar.stop()
+        self.bar.stop()
         try:
             yield
         finally:
-            self._bar.start()
+            self.bar.start()
 
 
-def of_waiting(out: Printer, queue: str) -> AbstractContextManager[Waiting]:
-    """A context manager that shows the bar of a wait."""
-    return Waiting(out, queue).shown()
+@contextmanager
+def of_waiting(out: Printer, queue: str) -> Iterator[Waiting]:
+    """A context in which the bar of a wait is shown."""
+    waiting = Waiting(out, queue)
+    with waiting.bar or nullcontext():
+        yield waiting
 
 
 def _can_draw(out: Printer) -> bool:

@@ -90,7 +90,9 @@ def job_lines(
     pairs += _times(job, now)
     pairs.append(("Time to live", job.get("ttl")))
     pairs += _tries(job)
-    pairs += [("Waits for", _parents(detail)), ("Awaited by", _children(detail))]
+    if (family := detail.family) is not None:
+        pairs.append(("Waits for", _relatives(family.parents, family.parents_total)))
+        pairs.append(("Awaited by", _relatives(family.children, family.children_total)))
     pairs += [("Audit", audit_text(event, now)) for event in audit]
     for title, value in pairs:
         if value is not None:
@@ -202,18 +204,6 @@ def coloured(lines: Iterable[str]) -> Text:
 _RELATIVES = 10
 
 
-def _parents(detail: JobDetail) -> str | None:
-    if detail.family is None:
-        return None
-    return _relatives(detail.family.parents, detail.family.parents_total)
-
-
-def _children(detail: JobDetail) -> str | None:
-    if detail.family is None:
-        return None
-    return _relatives(detail.family.children, detail.family.children_total)
-
-
 def _relatives(relatives: Sequence[Relative], total: int) -> str | None:
     shown = [f"{one.id} ({one.status or 'no such job'})" for one in relatives[:_RELATIVES]]
     more = [f"{total - len(shown):,} more"] if total > len(shown) else []
@@ -246,9 +236,7 @@ def tree_lines(tree: Tree, changes: Mapping[str, AuditEvent], now: float) -> Ite
         yield "… and more jobs, which were not read"
 
 
-def queue_lines(
-    stats: QueueStats, now: float, columns: Sequence[Column[QueueStats]] = views.QUEUES
-) -> Iterator[str]:
+def queue_lines(stats: QueueStats, now: float, columns: Sequence[Column[QueueStats]]) -> Iterator[str]:
     """The lines of one queue: one pair of title and value per line, with the titles of the table."""
     for column in columns:
         title = _FULL_TITLES.get(column.title, column.title.capitalize())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from asyncmq_cli.output.json.snapshots import DASHBOARD_STATES
 from asyncmq_cli.output.tables.columns import Column
 from asyncmq_cli.output.tables.tables import table
 from asyncmq_cli.output.terminal import charts
@@ -29,7 +30,6 @@ HISTORY: tuple[Column[MetricsSnapshot], ...] = (
     Column("QUEUES", lambda row: row.total_queues, "number"),
     Column("WORKERS", lambda row: row.total_workers, "number"),
 )
-_COUNTS = ("waiting", "active", "delayed", "completed", "failed")
 _CHART_HEIGHT = 9
 _LEAST_CHART, _WIDEST_CHART = 48, 120
 _GAP = 2
@@ -40,7 +40,7 @@ _NOT_KNOWN = "unknown: jobs were removed or retried meanwhile"
 def lines(snapshot: MetricsSnapshot, rates: Rates) -> list[str]:
     """The lines of `metrics show`: one pair of title and value per line."""
     pairs = [("Time", rfc3339(snapshot.timestamp) or "-")]
-    pairs += [(state.capitalize(), _number(getattr(snapshot, state))) for state in _COUNTS]
+    pairs += [(state.capitalize(), _number(getattr(snapshot, state))) for state in DASHBOARD_STATES]
     pairs += [("Queues", _number(snapshot.total_queues)), ("Workers", _number(snapshot.total_workers))]
     pairs += _pace(rates) if snapshot.is_whole else [("Rates", "unknown: a count could not be read")]
     return [f"{title + ':':<16}{value}" for title, value in pairs]

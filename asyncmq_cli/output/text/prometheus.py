@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.queues import QueueStats
 
     _OfRows = Callable[[Sequence[QueueStats]], Metric]
+    _Value = Callable[[QueueStats], float | None]
     _Family = Metric | _OfRows
     """A family of samples, or a function that makes one from the rows of some queues."""
     _Encode = Callable[[CollectorRegistry], bytes]
@@ -56,18 +57,6 @@ def exporter_text(state: ExporterState, encode: _Encode) -> Iterator[bytes]:
     return _written(_of_exporter(state), stats or (), encode)
 
 
-def exporter_registry(state: Callable[[], ExporterState]) -> CollectorRegistry:
-    """A registry whose metrics come from the state at the time of the scrape."""
-
-    def collect() -> Iterator[Metric]:
-        now = state()
-        stats = None if now.snapshot is None else now.snapshot.stats
-        for family in _of_exporter(now):
-            yield family(stats or ()) if callable(family) else family
-
-    return _registry(collect)
-
-
 def _written(
     families: Iterable[_Family], stats: Sequence[QueueStats], encode: _Encode | None
 ) -> Iterator[bytes]:
@@ -80,7 +69,7 @@ def _written(
         groups = chunked(stats, _ROWS_AT_A_TIME) if callable(family) and stats else [[]]
         for number, rows in enumerate(groups):
             metric = family(rows) if callable(family) else family
-            text = written(_registry(partial(list, [metric])))
+            text = written(_registry(metric))
             if text.endswith(_END):
                 text, end = text.removesuffix(_END), _END
             # The help and the type are written only once, before all samples.
@@ -88,12 +77,12 @@ def _written(
     yield end
 
 
-def _registry(collect: Callable[[], Iterable[Metric]]) -> CollectorRegistry:
+def _registry(metric: Metric) -> CollectorRegistry:
     from prometheus_client import CollectorRegistry
 
     class Collector:
         def collect(self) -> Iterable[Metric]:
-            return collect()
+            return (metric,)
 
         def describe(self) -> Iterable[Metric]:
             return ()
@@ -168,41 +157,57 @@ def _jobs(stats: Sequence[QueueStats]) -> Metric:
     )
 
 
-def _workers(stats: Sequence[QueueStats]) -> Metric:
-    return _of_queues(
-        "asyncmq_queue_workers", "Number of live workers of the queue.", stats, lambda row: row.workers
-    )
+def _of_queues(name: str, text: str, value: _Value, stats: Sequence[QueueStats]) -> Metric:
+    return _gauge(name, text, (((row.name,), value(row)) for row in stats), ("queue",))
 
 
-def _paused(stats: Sequence[QueueStats]) -> Metric:
-    return _of_queues(
-        "asyncmq_queue_paused", "1 while the queue is paused, else 0.", stats, lambda row: int(row.paused)
-    )
-
-
-def _oldest_waiting(stats: Sequence[QueueStats]) -> Metric:
-    return _of_queues(
+_BY_QUEUE: Sequence[_OfRows] = (
+    _jobs,
+    partial(
+        _of_queues,
+        "asyncmq_queue_workers",
+        "Number of live workers of the queue.",
+        lambda row: row.workers,
+    ),
+    partial(
+        _of_queues,
+        "asyncmq_queue_paused",
+        "1 while the queue is paused, else 0.",
+        lambda row: int(row.paused),
+    ),
+    partial(
+        _of_queues,
         "asyncmq_queue_oldest_waiting_seconds",
         "Age of the oldest waiting job in seconds; 0 while nothing waits.",
-        stats,
         lambda row: 0.0 if row.waiting == 0 else row.oldest_waiting_seconds,
-    )
-
-
-_BY_QUEUE: Sequence[_OfRows] = (_jobs, _workers, _paused, _oldest_waiting)
+    ),
+)
+_BY_QUEUE_OF_EXPORTER: Sequence[_OfRows] = (
+    partial(
+        _of_queues,
+        "asyncmq_queue_due_jobs",
+        "Number of delayed jobs whose time has come.",
+        lambda row: row.due,
+    ),
+    partial(
+        _of_queues,
+        "asyncmq_queue_schedules",
+        "Number of repeatables.",
+        lambda row: row.repeatables,
+    ),
+)
 
 
 def _of_snapshot(snapshot: Snapshot) -> Iterator[_Family]:
     """Metrics that only the exporter has."""
-    yield _due
-    yield _schedules
+    yield from _BY_QUEUE_OF_EXPORTER
     capacity: dict[str, int] = {}
     for worker in snapshot.workers or ():
         capacity[worker.queue] = capacity.get(worker.queue, 0) + (worker.concurrency or 0)
-    yield lambda stats: _of_queues(
+    yield partial(
+        _of_queues,
         "asyncmq_queue_worker_capacity",
         "Number of jobs that the live workers of the queue can run at once.",
-        stats,
         lambda row: None if row.workers is None else capacity.get(row.name, 0),
     )
     yield _gauge(
@@ -213,25 +218,11 @@ def _of_snapshot(snapshot: Snapshot) -> Iterator[_Family]:
     unreadable = {problem.queue for problem in snapshot.problems or () if problem.kind == "unreadable"}
     for kind, (name, text) in _BY_CLAIMS.items():
         counts = {one.queue: one.value or 0 for one in snapshot.problems or () if one.kind == kind}
-        yield partial(_found, name, text, counts, unreadable)
+        yield partial(_of_queues, name, text, partial(_found, counts, unreadable))
 
 
-def _found(
-    name: str, text: str, counts: Mapping[str, int], unreadable: Container[str], stats: Sequence[QueueStats]
-) -> Metric:
-    return _of_queues(
-        name, text, stats, lambda row: None if row.name in unreadable else counts.get(row.name, 0)
-    )
-
-
-def _due(stats: Sequence[QueueStats]) -> Metric:
-    return _of_queues(
-        "asyncmq_queue_due_jobs", "Number of delayed jobs whose time has come.", stats, lambda row: row.due
-    )
-
-
-def _schedules(stats: Sequence[QueueStats]) -> Metric:
-    return _of_queues("asyncmq_queue_schedules", "Number of repeatables.", stats, lambda row: row.repeatables)
+def _found(counts: Mapping[str, int], unreadable: Container[str], row: QueueStats) -> int | None:
+    return None if row.name in unreadable else counts.get(row.name, 0)
 
 
 def _counters(state: ExporterState) -> Iterator[Metric]:
@@ -268,12 +259,6 @@ def _counters(state: ExporterState) -> Iterator[Metric]:
         "Time in seconds that reads have waited for replies of Redis.",
         [((), state.redis_seconds)],
     )
-
-
-def _of_queues(
-    name: str, text: str, stats: Sequence[QueueStats], value: Callable[[QueueStats], float | None]
-) -> Metric:
-    return _gauge(name, text, (((row.name,), value(row)) for row in stats), ("queue",))
 
 
 def _gauge(name: str, text: str, samples: _Samples, labels: Sequence[str] = ()) -> Metric:

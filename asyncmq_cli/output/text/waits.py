@@ -46,7 +46,7 @@ def change_line(change: StateChange, *, show_secrets: bool, utc: bool) -> str:
     document = change_document(change, show_secrets=show_secrets)
     steps = " -> ".join(filter(None, (change.before, change.status)))
     why = document["error"] if change.status in (*DEAD_STATES, "delayed") else None
-    words = (clock(change.at, span=0.0, utc=utc), change.queue, document["job_id"], steps, why)
+    words = (clock(change.at, utc=utc), change.queue, document["job_id"], steps, why)
     return escape("  ".join(filter(None, words)))
 
 

@@ -13,7 +13,6 @@ from asyncmq_cli.errors import RedisProblem
 from asyncmq_cli.models.monitoring.snapshots import (
     EVENTS,
     RUNTIME,
-    SNAPSHOT_FIELDS,
     TOTAL_FIELDS,
     Happening,
     QueueHappening,
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 _FIELDS: dict[str, frozenset[str]] = {
     "overview": TOTAL_FIELDS,
     "jobdist": TOTAL_FIELDS,
-    "metrics": SNAPSHOT_FIELDS,
+    "metrics": TOTAL_FIELDS,
     "queues": ALL_FIELDS,
 }
 """By event, the fields of QueueStats that it needs."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from asyncmq_cli.errors import AdminError, RedisProblem
-from asyncmq_cli.models.monitoring.snapshots import SNAPSHOT_FIELDS, MetricsSnapshot, Rates, Recorded, Trend
+from asyncmq_cli.models.monitoring.snapshots import TOTAL_FIELDS, MetricsSnapshot, Rates, Recorded, Trend
 from asyncmq_cli.services.monitoring.poller import SnapshotReader
 from asyncmq_cli.storage.write.metrics_stream import KEPT, LEAST_GAP
 
@@ -48,7 +48,7 @@ class MetricsService:
 
     def now(self) -> MetricsSnapshot:
         """Read the current totals without storing them."""
-        return SnapshotReader(self._store, SNAPSHOT_FIELDS).read().metrics()
+        return SnapshotReader(self._store, TOTAL_FIELDS).read().metrics()
 
     def scrape(self) -> Scrape:
         """Read the rows for a Prometheus scrape. An error of Redis is returned, not raised: the scrape must

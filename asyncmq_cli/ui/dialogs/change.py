@@ -19,6 +19,7 @@ from asyncmq_cli.output.tables.tables import CAUTION
 from asyncmq_cli.output.text import reports
 from asyncmq_cli.output.text.escape import escape
 from asyncmq_cli.services.changes.runner import Stop
+from asyncmq_cli.ui.dialogs.palette import shown
 from asyncmq_cli.ui.dialogs.questions import problem_line
 from asyncmq_cli.ui.plans.plan import Given
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from asyncmq_cli.ui.plans.plan import Plan
 
 _MOST_LINES = 12
-_LONGEST_LINE = 300
 _STYLES = {"  refused:": "red", "  -": "red", "  +": "green"}
 """By the beginning of a line, its colour: for refusals, and for the removed and added lines of an edit."""
 _EVERY = 0.2
@@ -76,13 +76,11 @@ class ChangeDialog(ModalScreen[bool]):
                     yield from _field(name, what, plan.values.get(name, ""))
                 if self._wants_name:
                     yield from _field("confirm", f"type {config.context} to go on", "")
-                with Horizontal(id="buttons"):
+            with Horizontal(id="buttons"):
+                if not plan.refused:
                     yield Button(plan.verb.capitalize(), id="go", compact=True)
                     yield Button("Dry run", id="try", compact=True)
-                    yield Button("Leave", id="leave", compact=True)
-            else:
-                with Horizontal(id="buttons"):
-                    yield Button("Leave", id="leave", compact=True)
+                yield Button("Leave", id="leave", compact=True)
             yield Static(id="outcome", markup=False)
             yield Static(id="line", markup=False)
 
@@ -99,10 +97,8 @@ class ChangeDialog(ModalScreen[bool]):
 
     def _show_line(self) -> None:
         """Show the command line that makes the same change."""
-        shown = shlex.join(["asyncmq", *self.plan.words(self._given(dry_run=False))])
-        if len(shown) > _LONGEST_LINE:
-            shown = f"{shown[:_LONGEST_LINE]}…"
-        self.query_one("#line", Static).update(Text(escape(redact_text(shown)), style="dim"))
+        line = shlex.join(["asyncmq", *self.plan.words(self._given(dry_run=False))])
+        self.query_one("#line", Static).update(Text(shown(line), style="dim"))
 
     def on_input_changed(self) -> None:
         self._show_line()
@@ -161,9 +157,7 @@ class ChangeDialog(ModalScreen[bool]):
             if backup and report.succeeded:
                 restores = command_line("jobs", "restore", backup)
                 lines.append(Text(f"{restores} restores what was removed", style="dim"))
-            for widget in (*self.query(Input), *self.query("#go, #try")):
-                widget.display = False
-            for widget in self.query(".field"):
+            for widget in self.query(".field, #go, #try"):
                 widget.display = False
             leave = self.query_one("#leave", Button)
             leave.label = "Close"

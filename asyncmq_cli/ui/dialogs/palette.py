@@ -15,6 +15,7 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from asyncmq_cli.output.redaction.redact import redact_text
+from asyncmq_cli.output.text.cutting import beginning_of
 from asyncmq_cli.output.text.escape import escape
 
 if TYPE_CHECKING:
@@ -123,5 +124,4 @@ class Palette(ModalScreen["Entry | None"]):
 
 def shown(line: str) -> str:
     """A command line, shortened for the screen; the whole line is copied."""
-    text = escape(redact_text(line))
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return beginning_of(escape(redact_text(line)), _LONGEST)

@@ -13,14 +13,16 @@ from asyncmq_cli.errors import Halted
 from asyncmq_cli.models.jobs import JobFilter, QueueScope
 from asyncmq_cli.models.values import counted
 from asyncmq_cli.output.tables import failure_groups, views
+from asyncmq_cli.output.text.escape import escape
 from asyncmq_cli.services.jobs.causes import root_error
-from asyncmq_cli.ui.jobs.filters import flags_of, named, scope_of, words_of
+from asyncmq_cli.ui.jobs.filters import flags_of, named, scope_of
 from asyncmq_cli.ui.jobs.lists import JobRows
 from asyncmq_cli.ui.lists.panes import HeldPane
 from asyncmq_cli.ui.lists.rows import RowsInSight, StreamedRows
 from asyncmq_cli.ui.pages.list_page import ListPage
 from asyncmq_cli.ui.plans import jobs as plans
 from asyncmq_cli.ui.plans.jobs import Search
+from asyncmq_cli.ui.plans.plan import option_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +79,7 @@ class GroupPane(JobRows):
         return lambda session: Search(scope, None, session.filter_of(flags), words)
 
     def search_words(self, verb: str = "") -> list[str]:
-        return [*named(scope_of(self.group)), *words_of(self._flags())]
+        return [*named(scope_of(self.group)), *option_words(self._flags())]
 
     @property
     def progress(self) -> str | None:
@@ -109,11 +111,7 @@ class GroupPage(ListPage):
         return ("failures", self.group.id or "")
 
     def body(self) -> ComposeResult:
-        from asyncmq_cli.output.redaction.redact import redact_text
-        from asyncmq_cli.output.text.escape import escape
-
-        group = self.group
-        shown = group.cause if self.ui.session.show_secrets else redact_text(group.cause)
+        shown = views.shown_text(self.ui.session.show_secrets)(self.group.cause)
         yield Static(Text(escape(shown), style=Style.parse("red")), id="cause", markup=False)
         yield self._pane
 

@@ -103,11 +103,6 @@ def flags_of(text: str, *, across: bool = False) -> dict[str, str]:
     return found
 
 
-def words_of(flags: dict[str, str]) -> list[str]:
-    """The filter as options of the command line."""
-    return [word for name, value in flags.items() for word in (f"--{name.replace('_', '-')}", value)]
-
-
 def scope_of(group: FailureGroup) -> QueueScope:
     """The scope of the queues in which jobs died of this cause."""
     queues = group.queues

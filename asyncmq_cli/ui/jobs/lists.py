@@ -26,7 +26,6 @@ from asyncmq_cli.ui.jobs.filters import (
     flags_of,
     states_line,
     total_of,
-    words_of,
 )
 from asyncmq_cli.ui.jobs.job import as_json
 from asyncmq_cli.ui.lists.listing import Held
@@ -36,6 +35,7 @@ from asyncmq_cli.ui.pages.list_page import ListPage
 from asyncmq_cli.ui.plans import edit, queues
 from asyncmq_cli.ui.plans import jobs as plans
 from asyncmq_cli.ui.plans.jobs import Search
+from asyncmq_cli.ui.plans.plan import option_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,9 +80,13 @@ class JobRows(RowsPane["Job"]):
 
     def is_small(self, scope: QueueScope, state: str) -> bool:
         """Whether these queues have so few jobs in a state that all of them can be read and sorted."""
-        names = set(scope.names)
-        held = total_of([row for row in self.ui.snapshot.stats or () if row.name in names], state)
+        held = self.count(scope, state)
         return held is not None and held <= MOST_STREAMED
+
+    def count(self, scope: QueueScope, state: str) -> int | None:
+        """The number of jobs of these queues in a state; None if it is unknown."""
+        names = set(scope.names)
+        return total_of([row for row in self.ui.snapshot.stats or () if row.name in names], state)
 
     def search(self, verb: str) -> Callable[[Session], Search]:
         """A function that returns the Search for the whole list. Raises UsageProblem."""
@@ -140,7 +144,6 @@ class JobsPane(JobRows):
     """The list of jobs of one queue or all queues in one state: either in queue order, which reads only the
     visible rows, or the matches of a filter."""
 
-    noun = "job"
     hint = "[ ] state  / filter  t retry  C cancel  D remove  ? keys"
 
     def __init__(self, queue: str | None, state: str) -> None:
@@ -156,7 +159,7 @@ class JobsPane(JobRows):
     @property
     def filter_help(self) -> str:  # type: ignore[override]
         across = " --queue GLOB" if self.queue is None else ""
-        return f"text anywhere in the job, or options: --where EXPR --task NAME --older-than 2h{across}"
+        return f"{super().filter_help}{across}"
 
     @property
     def every_column(self) -> Sequence[Column[Job]]:
@@ -260,14 +263,11 @@ class JobsPane(JobRows):
     def search_words(self, verb: str) -> list[str]:
         # Run-now always selects delayed jobs, so it takes no --state.
         chosen = [] if self.is_dead or verb == "run-now" else ["--state", self.job_state]
-        return [*self._named(), *([*chosen, *words_of(self._flags())] or ["--all"])]
+        return [*self._named(), *([*chosen, *option_words(self._flags())] or ["--all"])]
 
     @property
     def known_total(self) -> int | None:
-        if self._narrows():
-            return None
-        names = set(self.scope().names)
-        return total_of([row for row in self.ui.snapshot.stats or () if row.name in names], self.job_state)
+        return None if self._narrows() else self.count(self.scope(), self.job_state)
 
     def _named(self) -> list[str]:
         return [] if self.queue is None else [self.queue]
@@ -295,7 +295,7 @@ class JobsPane(JobRows):
 
     def command(self) -> list[str]:
         order = ["--sort", self._sort] if self._sort else []
-        filters = words_of(self._flags())
+        filters = option_words(self._flags())
         if self.is_dead:
             return ["dlq", "list", *self._named(), *filters, *order]
         state = ["--state", self.job_state]

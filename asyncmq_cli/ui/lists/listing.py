@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from asyncmq_cli.output.tables.tables import cell, cut, is_numeric, more_columns, widths_of
+from asyncmq_cli.output.tables.tables import cell, cut_text, is_numeric, more_columns, widths_of
 
 if TYPE_CHECKING:
     from textual import events
@@ -80,14 +80,16 @@ class Listing(ScrollView, Generic[T], can_focus=True):
     class Opened(Message):
         """Posted after Enter, or after a click on the row at the cursor."""
 
-        def __init__(self, listing: Listing[Any], row: Any) -> None:
+        def __init__(self, row: Any) -> None:
             super().__init__()
-            self.listing = listing
             self.row = row
 
-        @property
-        def control(self) -> Listing[Any]:
-            return self.listing
+    class Moved(Message):
+        """Posted when the cursor is on another row, or when other columns have room."""
+
+        def __init__(self, *, is_other_row: bool) -> None:
+            super().__init__()
+            self.is_other_row = is_other_row
 
     def __init__(
         self,
@@ -143,16 +145,12 @@ class Listing(ScrollView, Generic[T], can_focus=True):
             self.action_open()
 
     def _find(self, before: T) -> None:
-        wanted = self._key(before)
-        near = sorted(
-            range(max(0, self.cursor - 200), self.cursor + 200), key=lambda at: abs(at - self.cursor)
-        )
-        held = self.rows if isinstance(self.rows, Held) else None
-        for at in near if held is not None else ():
-            row = self.rows.row(at) if at < self.rows.total else None
-            if row is not None and self._key(row) == wanted:
-                self.cursor = at
-                return
+        """Move the cursor to the nearest row that is the same as before."""
+        if isinstance(self.rows, Held):
+            near = range(max(0, self.cursor - 200), min(self.cursor + 200, self.rows.total))
+            rows = ((at, self.rows.row(at)) for at in near)
+            same = [at for at, row in rows if row is not None and self._key(row) == self._key(before)]
+            self.cursor = min(same, key=lambda at: abs(at - self.cursor), default=self.cursor)
 
     @property
     def current(self) -> T | None:
@@ -173,7 +171,7 @@ class Listing(ScrollView, Generic[T], can_focus=True):
             self._measure()
             if self.left_out != self._said:
                 self._said = self.left_out
-                self.post_message(self.Moved(self, is_other_row=False))
+                self.post_message(self.Moved(is_other_row=False))
             return self._strip(self._titles(), width)
         at = y - _HEAD + self.scroll_offset.y
         if at >= self.rows.total:
@@ -209,7 +207,7 @@ class Listing(ScrollView, Generic[T], can_focus=True):
             return line.append("…", style="dim")
         for column, room in self._shown():
             text = cells[column.title].copy()
-            cut(text, room, column)
+            text.plain = cut_text(text.plain, room, column)
             line.append_text(_placed(text, room, right=is_numeric(column)))
         return line
 
@@ -266,15 +264,7 @@ class Listing(ScrollView, Generic[T], can_focus=True):
         self.scroll_to(y=top, animate=False)
         self.refresh()
         if before != self.cursor:
-            self.post_message(self.Moved(self))
-
-    class Moved(Message):
-        """Posted when the cursor is on another row, or when other columns have room."""
-
-        def __init__(self, listing: Listing[Any], *, is_other_row: bool = True) -> None:
-            super().__init__()
-            self.listing = listing
-            self.is_other_row = is_other_row
+            self.post_message(self.Moved(is_other_row=True))
 
     def action_move(self, by: int) -> None:
         self._go(self.cursor + by)
@@ -309,7 +299,7 @@ class Listing(ScrollView, Generic[T], can_focus=True):
         current = self.current
         self._opens = current is None and self.cursor < self.rows.total
         if current is not None:
-            self.post_message(self.Opened(self, current))
+            self.post_message(self.Opened(current))
 
     def on_click(self, event: events.Click) -> None:
         at = event.y - _HEAD + self.scroll_offset.y

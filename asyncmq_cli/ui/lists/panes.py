@@ -108,6 +108,11 @@ class Pane(Vertical, Generic[T]):
         """The progress of a running search as text, or None."""
         return None
 
+    @property
+    def is_reading(self) -> bool:
+        """Whether rows are being read in the background, after `load`."""
+        return False
+
     def halt(self) -> bool:
         """Stop a running search. Returns whether there was one."""
         return False
@@ -256,7 +261,6 @@ class RowsPane(Pane[T]):
 
     @property
     def is_reading(self) -> bool:
-        """Whether rows are being read in the background."""
         return self.read_rows is not None and self.read_rows.is_reading
 
     def halt(self) -> bool:

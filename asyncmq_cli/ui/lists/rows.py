@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -69,11 +69,11 @@ class RowsInSight(Generic[T]):
     def wake(self) -> None:
         """Read in the background, unless a read is already running."""
         if self._task is None and not self._is_closed:
-            self._task = asyncio.get_running_loop().create_task(self._run(self.read))
+            self._task = asyncio.get_running_loop().create_task(self._run())
 
-    async def _run(self, read: Callable[[], Awaitable[None]]) -> None:
+    async def _run(self) -> None:
         try:
-            await read()
+            await self.read()
         except AdminError as exc:
             if not self._is_closed:
                 self._is_closed = True

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from textual.binding import Binding
-from textual.containers import Vertical
 
 from asyncmq_cli.errors import AdminError
 from asyncmq_cli.ui.dialogs.palette import Entry
 from asyncmq_cli.ui.dialogs.questions import Ask, Choose, Pick
 from asyncmq_cli.ui.lists.listing import Listing  # noqa: TC001 - textual reads the annotations of handlers
-from asyncmq_cli.ui.lists.panes import HeldPane
+from asyncmq_cli.ui.lists.panes import HeldPane, Pane
 from asyncmq_cli.ui.pages.page import DEEDS, Page
-
-if TYPE_CHECKING:
-    from asyncmq_cli.ui.lists.panes import Pane
 
 _PROGRESS_EVERY = 0.3
 """Seconds."""
-
 
 _LIST_KEYS = """\
 Enter, o     open; open a job as a tree
@@ -64,7 +59,7 @@ class ListPage(Page):
         self.set_interval(_PROGRESS_EVERY, self._progress)
 
     def _progress(self) -> None:
-        if self._is_busy or getattr(self.pane, "is_reading", False):
+        if self._is_busy or self.pane.is_reading:
             self.draw_frame(busy=True)
 
     async def load(self) -> None:
@@ -151,7 +146,7 @@ class ListPage(Page):
         self.draw_frame()
 
     def action_back(self) -> None:
-        if (self._is_busy or getattr(self.pane, "is_reading", False)) and self.pane.halt():
+        if (self._is_busy or self.pane.is_reading) and self.pane.halt():
             return
         if self.pane.listing.unmark():
             self.draw_frame()
@@ -205,14 +200,7 @@ class ListPage(Page):
     def action_tree(self) -> None:
         current = self.pane.listing.current
         if current is not None:
-            opening: Any = partial(self._open_tree, current)
-            self.run_worker(opening, group="tree", exclusive=True)
-
-    async def _open_tree(self, row: Any) -> None:
-        try:
-            await self.pane.open_tree(row)
-        except AdminError as exc:
-            self.failed(exc)
+            self.background("tree", self.pane.open_tree, current)
 
     def action_copy(self) -> None:
         current = self.pane.listing.current
@@ -222,19 +210,12 @@ class ListPage(Page):
     def action_copy_whole(self) -> None:
         current = self.pane.listing.current
         if current is not None:
-            copying: Any = partial(self._copy_whole, current)
-            self.run_worker(copying, group="copy", exclusive=True)
+            self.background("copy", self._copy_whole, current)
 
     async def _copy_whole(self, row: Any) -> None:
-        try:
-            text = await self.pane.whole(row)
-        except AdminError as exc:
-            self.failed(exc)
-            return
+        text = await self.pane.whole(row)
         self.copy(text if text is not None else self.pane.label(row))
 
     def on_unmount(self) -> None:
-        for pane in self.query(Vertical):
-            close = getattr(pane, "close", None)
-            if close is not None:
-                close()
+        for pane in self.query(Pane):
+            pane.close()

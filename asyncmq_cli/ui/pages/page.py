@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
 _LEAST_ADDRESS = 20
 _SHORT_TEXT = 60
-_PROGRESS_EVERY = 0.3
-"""Seconds."""
-
 
 DEEDS = {
     "t": "retry",
@@ -126,10 +123,21 @@ class Page(Screen[None]):
         """Start a read in the background. The result of an earlier read is dropped."""
         self._loads += 1
         self.note = ""
+        self.background("load", self._loaded, work, self._loads)
+
+    def background(self, group: str, work: Callable[..., Awaitable[None]], *args: Any) -> None:
+        """Start `work` in the background, in place of earlier work of the same group. An AdminError is shown
+        instead of the remark."""
         # Use a partial and not a coroutine: a coroutine that is replaced before it starts would never be
         # awaited.
-        reading: Any = partial(self._loaded, work, self._loads)
-        self.run_worker(reading, group="load", exclusive=True)
+        working: Any = partial(self._work, work, args)
+        self.run_worker(working, group=group, exclusive=True)
+
+    async def _work(self, work: Callable[..., Awaitable[None]], args: Sequence[Any]) -> None:
+        try:
+            await work(*args)
+        except AdminError as exc:
+            self.failed(exc)
 
     async def _loaded(self, work: Callable[[], Awaitable[None]], number: int) -> None:
         self.problem = None
@@ -155,10 +163,8 @@ class Page(Screen[None]):
 
     def ask_about(self, make: Callable[[Session], Plan] | None) -> None:
         """Make the plan of a change in the background, and open its dialog."""
-        if make is None:
-            return
-        planning: Any = partial(self._planned, make)
-        self.run_worker(planning, group="plan", exclusive=True)
+        if make is not None:
+            self.background("plan", self._planned, make)
 
     async def _planned(self, make: Callable[[Session], Plan]) -> None:
         lane = self.ui.lanes.new()
@@ -167,30 +173,22 @@ class Page(Screen[None]):
             self.note = "checking what this would change…"
             self.draw_frame()
             plan = await lane.call(make)
-        except AdminError as exc:
-            self.failed(exc)
-        else:
-            self.note = ""
-            self.problem = None
-            self.draw_frame()
-            self.app.push_screen(ChangeDialog(plan), self.changed)
         finally:
             lane.halt()
             lane.close()
+        self.note = ""
+        self.problem = None
+        self.draw_frame()
+        self.app.push_screen(ChangeDialog(plan), self.changed)
 
     def edit(self, queue: str, job_id: str) -> None:
         """Open a job in an editor, and then the dialog of the edit."""
-        editing: Any = partial(self._edit, queue, job_id)
-        self.run_worker(editing, group="plan", exclusive=True)
+        self.background("plan", self._edit, queue, job_id)
 
     async def _edit(self, queue: str, job_id: str) -> None:
-        try:
-            self.ui.session.guard.require_writable()
-            record = await self.ui.lanes.call(lambda session: session.job_changes.editable(queue, job_id))
-            edits, diff = self.ui.edited(record)
-        except AdminError as exc:
-            self.failed(exc)
-            return
+        self.ui.session.guard.require_writable()
+        record = await self.ui.lanes.call(lambda session: session.job_changes.editable(queue, job_id))
+        edits, diff = self.ui.edited(record)
         if edits:
             self.ask_about(lambda session: of_job(session, queue, job_id, edits, diff))
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -60,8 +61,6 @@ def of_jobs(session: Session, by_queue: Mapping[str, Sequence[str]]) -> Plan:
     more = [f"  … and {len(ids) - SHOWN:,} more"] if len(ids) > SHOWN else []
 
     def run(own: Session, given: Given) -> ChangeReport:
-        import shlex
-
         try:
             sets, unsets = (shlex.split(given.fields.get(name, "")) for name in ("set", "unset"))
         except ValueError as exc:
@@ -72,8 +71,6 @@ def of_jobs(session: Session, by_queue: Mapping[str, Sequence[str]]) -> Plan:
         return _run(own, by_queue, edits, given)
 
     def line(given: Given) -> Sequence[str]:
-        import shlex
-
         words = []
         for name in ("set", "unset"):
             typed = given.fields.get(name, "")
@@ -119,12 +116,7 @@ def _refusals(report: ChangeReport) -> list[str]:
 def _edited(
     session: Session, by_queue: Mapping[str, Sequence[str]], edits: Sequence[Edit], given: Given
 ) -> ChangeReport:
-    backup = given.fields.get("backup")
-    if backup is not None:
-        from asyncmq_cli.services.backup.writer import require_new
-
-        require_new(backup)
-    return session.job_changes.edit(_request(by_queue, given, backup), edits)
+    return session.job_changes.edit(_request(by_queue, given, given.backup()), edits)
 
 
 def _request(by_queue: Mapping[str, Sequence[str]], given: Given, backup: str | None = None) -> ChangeRequest:

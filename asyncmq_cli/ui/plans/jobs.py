@@ -136,11 +136,7 @@ def _run(session: Session, verb: str, noun: Noun, chosen: Selection, given: Give
         progress=given.progress,
         stop=given.stop,
     )
-    backup = given.fields.get("backup")
-    if backup is not None:
-        from asyncmq_cli.services.backup.writer import require_new
-
-        require_new(backup)
+    backup = given.backup()
     queues = list(chosen.by_queue)
     request = ChangeRequest(
         queues[0] if len(queues) == 1 else None, chosen, given.reason, given.dry_run, noun, pace, backup

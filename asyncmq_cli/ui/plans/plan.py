@@ -19,6 +19,11 @@ SHOWN = 5
 REASON = {"reason": "goes into the audit trail"}
 
 
+def option_words(values: Mapping[str, str]) -> list[str]:
+    """Values by the names of options, as words of the command line."""
+    return [word for name, text in values.items() for word in (f"--{name.replace('_', '-')}", text)]
+
+
 class Given(Struct, frozen=True):
     """The values that were typed into the dialog. A field that is empty is not in `fields`."""
 
@@ -34,8 +39,16 @@ class Given(Struct, frozen=True):
     @property
     def options(self) -> list[str]:
         """The fields as options of the command line."""
-        words = [word for name, text in self.fields.items() for word in (f"--{name.replace('_', '-')}", text)]
-        return [*words, *(["--dry-run"] if self.dry_run else [])]
+        return [*option_words(self.fields), *(["--dry-run"] if self.dry_run else [])]
+
+    def backup(self) -> str | None:
+        """The file for the backup, or None. Raises UsageProblem if it exists already."""
+        file = self.fields.get("backup")
+        if file is not None:
+            from asyncmq_cli.services.backup.writer import require_new
+
+            require_new(file)
+        return file
 
 
 class Plan(Struct, frozen=True):

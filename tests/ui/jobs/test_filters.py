@@ -7,7 +7,8 @@ import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.errors import UsageProblem
-from asyncmq_cli.ui.jobs.filters import flags_of, words_of
+from asyncmq_cli.ui.jobs.filters import flags_of
+from asyncmq_cli.ui.plans.plan import option_words
 from tests.ui.stage import Stage, play
 
 
@@ -48,7 +49,7 @@ def test_a_filter_is_text_or_options(server: PrivateRedis, production: redis.Red
 )
 def test_what_a_typed_filter_means(text: str, flags: dict[str, str]) -> None:
     assert flags_of(text) == flags
-    assert flags_of(" ".join(f"{word!r}" if " " in word else word for word in words_of(flags))) == flags
+    assert flags_of(" ".join(f"{word!r}" if " " in word else word for word in option_words(flags))) == flags
 
 
 @pytest.mark.parametrize("text", ["--nope x", "--q", "--q 'open", "--q x y"])
