@@ -26,8 +26,8 @@ from rich.console import Console
 from rich.text import Text
 
 from asyncmq_cli.cli.session import Session
-from asyncmq_cli.demo.child import asyncmq_command, asyncmq_environment
 from asyncmq_cli.demo.environment import DemoEnvironment
+from asyncmq_cli.demo.processes import asyncmq_command, asyncmq_environment
 from asyncmq_cli.services.monitoring.metrics import LongTrend
 from asyncmq_cli.ui.app import OperatorApp, opened
 from asyncmq_cli.ui.dialogs.change import ChangeDialog

@@ -18,7 +18,7 @@ from asyncmq_cli.system.process import interruption
 if TYPE_CHECKING:
     from asyncmq_cli.cli.session import Session
     from asyncmq_cli.models.monitoring.snapshots import ExporterState
-    from asyncmq_cli.system.web_config import WebSettings
+    from asyncmq_cli.system.web_server import WebSettings
 
 _OPEN = ("/healthz", "/readyz")
 """Paths without a password: they show nothing confidential, and health probes have no password."""
@@ -41,8 +41,7 @@ def serve(
 ) -> None:
     """Read Redis every `interval` seconds and serve the result over HTTP, until a signal ends it."""
     from asyncmq_cli.services.monitoring.exporter import Exporter
-    from asyncmq_cli.system.web_config import WebSettings
-    from asyncmq_cli.system.web_server import WebServer
+    from asyncmq_cli.system.web_server import WebServer, WebSettings
 
     settings = WebSettings(web_config, lambda problem: session.out.remark("warning", problem))
     exporter = Exporter(session.store, session.metrics, interval, record=record)

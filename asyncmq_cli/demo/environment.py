@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
-from asyncmq_cli.demo.processes import stop_process
+from asyncmq_cli.demo.processes import module_environment, stop_process
 from asyncmq_cli.demo.server import PrivateRedis, last_line
 from asyncmq_cli.errors import DemoUnavailable
 
@@ -124,22 +124,6 @@ class DemoEnvironment:
         finally:
             self._redis.stop()
             self._interruptions.restore()
-
-
-def module_environment(environ: dict[str, str]) -> dict[str, str]:
-    """Make `python -m asyncmq_cli…` find this package and not one of the user's files.
-
-    `-m` searches the working directory first, in which the user may have a `queue.py` or a `redis/`. From
-    Python 3.11 on, PYTHONSAFEPATH prevents that. But if the package itself is in the working directory, as in
-    a source tree, the directory must be searched.
-    """
-    package_root = Path(__file__).resolve().parents[2]
-    try:
-        in_working_directory = package_root.samefile(os.curdir)
-    except OSError:
-        # The working directory was removed.
-        in_working_directory = False
-    return environ if in_working_directory else {**environ, "PYTHONSAFEPATH": "1"}
 
 
 def _quiet_environment() -> dict[str, str]:

@@ -1,7 +1,8 @@
 """`python -m asyncmq_cli.demo.worker URL`: fill an empty Redis with sample jobs, and run workers.
 
-It ends on SIGTERM, on SIGINT, and when its stdin is a pipe that closes, because then the process that started
-it has ended.
+The jobs show every state, several priorities, and typical problems of real queues. The process ends on
+SIGTERM, on SIGINT, and when its stdin is a pipe that closes, because then the process that started it has
+ended.
 """
 
 from __future__ import annotations
@@ -12,15 +13,130 @@ import os
 import signal
 import stat
 import sys
+import time
 from typing import Any
 
 import asyncmq
 from asyncmq.backends.redis import RedisBackend
+from asyncmq.jobs import Job
+from asyncmq.queues import Queue
 from asyncmq.runners import run_worker
+from msgspec import Struct, field
 
 from asyncmq_cli.demo import tasks
 from asyncmq_cli.demo.environment import READY
-from asyncmq_cli.demo.samples import Produced, produce
+
+_HOUR = 3600.0
+_TOKEN = "sk-demo-51f0c2"  # noqa: S105 - invented, to show that secrets are redacted
+
+
+class Produced(Struct):
+    """The jobs that workers run, as pairs of queue and id."""
+
+    settling: list[tuple[str, str]] = field(default_factory=list)
+    """Jobs that run at once and end up completed, failed or expired."""
+    staying_active: list[tuple[str, str]] = field(default_factory=list)
+
+
+async def produce(backend: Any) -> Produced:
+    """Fill an empty Redis. `backend` is an AsyncMQ backend."""
+    produced = Produced()
+    await _emails(backend, produced)
+    await _reports(backend, produced)
+    await _tenant(backend, produced)
+    await _imports(backend)
+    await _repeatables(backend)
+    return produced
+
+
+async def _add(backend: Any, task: tasks.SampleTask, kwargs: dict[str, Any], **options: Any) -> str:
+    """Add a job by `Queue.add`, which has separate parameters for the task's arguments and for options such
+    as `delay`."""
+    job_id: str = await Queue(task.queue, backend=backend).add(task.task_id, kwargs=kwargs, **options)
+    return job_id
+
+
+async def _emails(backend: Any, produced: Produced) -> None:
+    recipients = [
+        *(f"{name}@orchard.example" for name in ("ada", "ben", "chidi", "dora", "emre", "fatima")),
+        *(f"{name}@lakeside.example" for name in ("greta", "hugo", "ines")),
+        *(f"{name}@harbour.example" for name in ("jun", "kofi", "lena")),
+    ]
+    for number, to in enumerate(recipients):
+        kwargs = {"to": to, "order": 20_481 + number, "api_token": _TOKEN}
+        job_id = await _add(backend, tasks.send_receipt, kwargs, priority=1 + number % 9)
+        produced.settling.append((tasks.EMAILS, job_id))
+    misspelt = {"to": "marta.orchard.example", "order": 20_493, "api_token": _TOKEN}
+    job_id = await _add(backend, tasks.send_receipt, misspelt, retries=2)
+    produced.settling.append((tasks.EMAILS, job_id))
+    for hours, edition in ((1, "evening"), (13, "morning")):
+        kwargs = {"edition": edition, "subscribers": 1_840}
+        await _add(backend, tasks.send_digest, kwargs, delay=hours * _HOUR)
+
+
+async def _reports(backend: Any, produced: Produced) -> None:
+    for month, currency in (
+        ("2024-01", "EUR"),
+        ("2024-02", "USD"),
+        ("2024-03", "JPY"),
+        ("2024-04", "XAU"),
+    ):
+        job_id = await _add(backend, tasks.sales_report, {"month": month, "currency": currency})
+        produced.settling.append((tasks.REPORTS, job_id))
+    slow = await _add(backend, tasks.rebuild_search_index, {"shards": 12, "minutes": 90}, priority=1)
+    produced.staying_active.append((tasks.REPORTS, slow))
+    # Only a task's own `enqueue` accepts parents.
+    await tasks.publish_search_index.enqueue(shards=12, depends_on=[slow], backend=backend)
+    await _add(
+        backend, tasks.sales_report, {"month": "2024-05", "currency": "EUR"}, delay=6 * _HOUR, priority=8
+    )
+
+
+async def _tenant(backend: Any, produced: Produced) -> None:
+    credentials = {"user": "acme-sync", "password": "correct-horse"}
+    for page in range(1, 6):
+        kwargs = {"shop": "acme.example", "page": page, "credentials": credentials}
+        job_id = await _add(backend, tasks.sync_orders, kwargs, priority=3)
+        produced.settling.append((tasks.TENANT, job_id))
+    # This job was created an hour ago with 15 minutes to live, so it has expired.
+    late = Job(
+        task_id=tasks.expire_carts.task_id,
+        args=[],
+        kwargs={"older_than_days": 30},
+        max_retries=0,
+        ttl=900,
+        created_at=time.time() - _HOUR,
+    )
+    await Queue(tasks.TENANT, backend=backend).enqueue(late.to_dict())
+    produced.settling.append((tasks.TENANT, late.id))
+
+
+async def _imports(backend: Any) -> None:
+    for part, priority in enumerate((5, 1, 9, 5, 5), start=1):
+        kwargs = {"file": f"customers-{part:02}.csv", "rows": 4_000}
+        await _add(backend, tasks.import_customers, kwargs, priority=priority)
+    withdrawn = await _add(backend, tasks.import_customers, {"file": "customers-old.csv", "rows": 90})
+    await Queue(tasks.IMPORTS, backend=backend).cancel_job(withdrawn)
+
+
+async def _repeatables(backend: Any) -> None:
+    emails = Queue(tasks.EMAILS, backend=backend)
+    await emails.upsert_repeatable(
+        tasks.send_digest.task_id, cron="0 7 * * *", kwargs={"edition": "morning", "subscribers": 1_840}
+    )
+    reports = Queue(tasks.REPORTS, backend=backend)
+    await reports.upsert_repeatable(
+        tasks.sales_report.task_id,
+        every=6 * _HOUR,
+        kwargs={"month": "current", "currency": "EUR"},
+        retries=2,
+    )
+    tenant = Queue(tasks.TENANT, backend=backend)
+    nightly = {"cron": "30 2 * * 1-5", "kwargs": {"older_than_days": 30}}
+    await tenant.upsert_repeatable(tasks.expire_carts.task_id, **nightly)
+    for definition in await tenant.list_repeatables():
+        await tenant.pause_repeatable(definition.job_def)
+
 
 _SCAN_SECONDS = 0.25
 _CONCURRENCY = 3

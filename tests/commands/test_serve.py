@@ -32,7 +32,7 @@ from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.models.monitoring.snapshots import ExporterState, Snapshot
 from asyncmq_cli.models.queues import QueueStats
 from asyncmq_cli.output.text import prometheus
-from asyncmq_cli.system.web_config import WebSettings
+from asyncmq_cli.system.web_server import WebSettings
 from tests.commands.test_metrics import assert_promtool_agrees
 from tests.conftest import Run, environment, run_tool
 from tests.demo.processes import eventually

@@ -14,8 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from asyncmq_cli import __version__
-from asyncmq_cli.demo import child, tour
-from asyncmq_cli.demo import environment as environment_module
+from asyncmq_cli.demo import run
 from asyncmq_cli.demo.run import demo
 from asyncmq_cli.errors import UsageProblem
 
@@ -34,7 +33,7 @@ def without_redis(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         directory.mkdir()
         yield SimpleNamespace(url=URL, directory=directory)
 
-    monkeypatch.setattr(environment_module, "DemoEnvironment", nothing)
+    monkeypatch.setattr(run, "DemoEnvironment", nothing)
 
 
 @pytest.fixture
@@ -44,7 +43,7 @@ def python_for_asyncmq(monkeypatch: pytest.MonkeyPatch) -> None:
     def python(arguments: Sequence[str]) -> list[str]:
         return [sys.executable, "-c", *arguments]
 
-    monkeypatch.setattr(child, "asyncmq_command", python)
+    monkeypatch.setattr(run, "asyncmq_command", python)
 
 
 def test_a_shell_and_a_command_are_one_too_many() -> None:
@@ -99,9 +98,9 @@ def test_ctrl_c_in_the_shell_does_not_end_the_demo(tmp_path: Path, monkeypatch: 
 def test_ctrl_c_waits_for_the_command_and_the_shell_continues() -> None:
     script = """
 import os, sys
-from asyncmq_cli.demo import child
-from asyncmq_cli.demo.child import run_child
-child._CTRL_C_SECONDS = 60
+from asyncmq_cli.demo import processes
+from asyncmq_cli.demo.processes import run_child
+processes._CTRL_C_SECONDS = 60
 finishing = '''
 import signal, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -128,7 +127,7 @@ run_child([sys.executable, "-c", finishing], dict(os.environ))
 def test_a_signal_that_only_we_got_ends_the_command_too(signum: signal.Signals) -> None:
     script = """
 import os, sys
-from asyncmq_cli.demo.child import run_child
+from asyncmq_cli.demo.processes import run_child
 from asyncmq_cli.demo.environment import Interruptions
 Interruptions().install()
 sleeping = "import os, time; print(os.getpid(), flush=True); time.sleep(3600)"
@@ -177,9 +176,9 @@ def test_the_tour_stops_at_a_step_that_fails(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(
-        tour, "asyncmq_command", lambda arguments: [sys.executable, "-c", "raise SystemExit(3)"]
+        run, "asyncmq_command", lambda arguments: [sys.executable, "-c", "raise SystemExit(3)"]
     )
-    assert tour.tour(dict(os.environ)) == 3
+    assert run.tour(dict(os.environ)) == 3
     assert capfd.readouterr().out.splitlines()[1:] == ["$ asyncmq overview", ""]
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from asyncmq_cli.demo import shells
-from asyncmq_cli.demo.child import with_redis
+from asyncmq_cli.demo import run
+from asyncmq_cli.demo.processes import with_redis
 
 URL = "unix:///nowhere/redis.sock?db=0"
 _PATIENCE = 60
@@ -95,16 +95,16 @@ def test_the_users_own_shell_has_the_demo_in_its_prompt_and_behind_tab(name: str
     assert program is not None
     user = {"HOME": str(home), "PATH": os.environ["PATH"], "TERM": "xterm", "LC_ALL": "C.UTF-8"}
     demo = {key: value for key, value in with_redis(URL, directory).items() if key.startswith("ASYNCMQ_")}
-    argv, environ = shells.prepared(program, {**user, **demo, "REDIS_URL": URL}, directory)
+    argv, environ = run.prepared_shell(program, {**user, **demo, "REDIS_URL": URL}, directory)
     typed = f'echo "got $OWN,$ASYNCMQ_REDIS_URL,$ASYNCMQ_CONTEXT,$ZDOTDIR,"; {_COMPLETES[name]}; exit\r'
     shown = _shown(list(argv), dict(environ), typed)
-    assert f"{shells.PROMPT}mine> " in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
+    assert f"{run.PROMPT}mine> " in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
     assert f"got yes,{URL},,," in shown
     assert shown.split("got yes", 1)[1].count("_asyncmq") == 1
 
 
 def test_another_shell_gets_the_prompt_from_its_environment(tmp_path: Path) -> None:
-    argv, environ = shells.prepared("/bin/dash", {"HOME": "/"}, tmp_path)
+    argv, environ = run.prepared_shell("/bin/dash", {"HOME": "/"}, tmp_path)
     assert (argv, environ) == (["/bin/dash"], {"HOME": "/", "PS1": "(asyncmq demo) $ "})
 
 

@@ -9,8 +9,7 @@ import pytest
 import trustme
 
 from asyncmq_cli.errors import UsageProblem
-from asyncmq_cli.system.web_config import WebSettings, load
-from asyncmq_cli.system.web_server import NotServed, WebServer, address_of
+from asyncmq_cli.system.web_server import NotServed, WebServer, WebSettings, address_of, load
 
 HASH = bcrypt.hashpw(b"pa55", bcrypt.gensalt(4)).decode()
 
