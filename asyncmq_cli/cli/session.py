@@ -30,9 +30,8 @@ if TYPE_CHECKING:
     from asyncmq_cli.services.jobs.service import DlqService, JobService
     from asyncmq_cli.services.monitoring.check import CheckService
     from asyncmq_cli.services.monitoring.events import EventService
-    from asyncmq_cli.services.monitoring.follow import FollowService
     from asyncmq_cli.services.monitoring.metrics import MetricsService
-    from asyncmq_cli.services.monitoring.wait import WaitService
+    from asyncmq_cli.services.monitoring.wait import FollowService, WaitService
     from asyncmq_cli.services.monitoring.workers import WorkerService
     from asyncmq_cli.services.queues import QueueService
     from asyncmq_cli.services.repeatables.service import RepeatableService
@@ -236,7 +235,7 @@ class Session:
 
     @cached_property
     def follows(self) -> FollowService:
-        from asyncmq_cli.services.monitoring.follow import FollowService
+        from asyncmq_cli.services.monitoring.wait import FollowService
 
         return FollowService(self.store)
 

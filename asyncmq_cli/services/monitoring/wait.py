@@ -1,17 +1,18 @@
-"""Wait until a queue is empty or jobs have ended, and give up when that can no longer happen."""
+"""Wait until a queue is empty or jobs have ended, and give up when that can no longer happen; or follow jobs
+until they have ended, and report each change of their states."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct
 
-from asyncmq_cli.errors import AdminError, RedisProblem, WaitFailed, WaitTimeout, command_line
-from asyncmq_cli.models.monitoring.waits import Standing, WaitReport
-from asyncmq_cli.models.values import counted
+from asyncmq_cli.errors import AdminError, JobNotFound, RedisProblem, WaitFailed, WaitTimeout, command_line
+from asyncmq_cli.models.monitoring.waits import Standing, StateChange, WaitReport
+from asyncmq_cli.models.values import ENDED_STATES, chunked, counted
 from asyncmq_cli.services.jobs.lookup import require_queue
 from asyncmq_cli.services.monitoring.goals import (
     VANISHED,
@@ -24,6 +25,7 @@ from asyncmq_cli.services.monitoring.goals import (
 )
 
 if TYPE_CHECKING:
+    from asyncmq_cli.models.jobs import Job
     from asyncmq_cli.storage.store import Store
 
 
@@ -32,6 +34,9 @@ SETTLE = 1.0
 a job that has ended."""
 _MIN_TIMEOUT = 0.5
 """Seconds that Redis always has for a reply, so that `--timeout 0` can read once too."""
+
+_NAMED, _DETAILED = 5, 100
+"""At most this many jobs that did not complete are named in the message, and in the details."""
 
 T = TypeVar("T")
 Watch = Callable[["Standing"], None]
@@ -251,7 +256,7 @@ def _unattended(queue: str, ttl: float) -> WaitFailed:
     )
 
 
-def why_not_completed(queue: str, bad: Sequence[tuple[str, str]]) -> str:
+def _why_not_completed(queue: str, bad: Sequence[tuple[str, str]]) -> str:
     """The hint that says which command shows why these jobs, given by id and state, did not complete. For a
     job that no longer exists, only the audit trail can show it."""
     for job_id, state in bad:
@@ -261,15 +266,111 @@ def why_not_completed(queue: str, bad: Sequence[tuple[str, str]]) -> str:
     return f"{trail} shows what was removed; Redis may have been flushed"
 
 
+def _named(bad: Sequence[tuple[str, str]]) -> str:
+    """A few of these jobs, given by id and state."""
+    shown = ", ".join(f"{job_id} ({state})" for job_id, state in bad[:_NAMED])
+    return shown + (f" and {len(bad) - _NAMED:,} more" if len(bad) > _NAMED else "")
+
+
 def _unsuccessful(queue: str, goal: Goal) -> WaitFailed | None:
     if not isinstance(goal, JobsGoal) or not goal.unsuccessful:
         return None
     bad = goal.unsuccessful
-    named = ", ".join(f"{job_id} ({state})" for job_id, state in bad[:5])
-    more = f" and {len(bad) - 5:,} more" if len(bad) > 5 else ""
     return WaitFailed(
         "jobs_failed",
-        f"{len(bad):,} of {len(goal.jobs):,} jobs in {queue!r} did not complete: {named}{more}",
-        hint=why_not_completed(queue, bad),
-        details={"queue": queue, "jobs": dict(bad[:100])},
+        f"{len(bad):,} of {len(goal.jobs):,} jobs in {queue!r} did not complete: {_named(bad)}",
+        hint=_why_not_completed(queue, bad),
+        details={"queue": queue, "jobs": dict(bad[:_DETAILED])},
+    )
+
+
+class _Seen(Struct):
+    """What was last read of a job: its entry in the states hash, and its state by the place that it is in."""
+
+    entry: str | None
+    status: str
+
+
+class FollowService:
+    """Follows jobs. Each round reads their entries in the states hash, and then the jobs whose entry
+    changed."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def changes(
+        self,
+        by_queue: Mapping[str, Sequence[str]],
+        *,
+        interval: float,
+        timeout: float | None,
+        rest: Callable[[float], None],
+    ) -> Iterator[StateChange]:
+        """Yield the state of each job, then each change, until all jobs have ended. `interval` and `timeout`
+        are seconds; `rest` sleeps. Raises JobNotFound, WaitTimeout, or at the end WaitFailed if a job did not
+        complete."""
+        until = float("inf") if timeout is None else time.monotonic() + timeout
+        seen: dict[tuple[str, str], _Seen] = {}
+        while True:
+            for queue, job_ids in by_queue.items():
+                yield from self._round(queue, job_ids, seen)
+            left = [target for target, one in seen.items() if not _has_ended(one.status)]
+            if not left:
+                break
+            if time.monotonic() >= until:
+                jobs = "1 job has" if len(left) == 1 else f"{len(left):,} jobs have"
+                raise WaitTimeout(f"{jobs} not ended after {timeout:g} s", details={"left": len(left)})
+            rest(max(0.0, min(interval, until - time.monotonic())))
+        failed = [(target, one.status) for target, one in seen.items() if one.status != "completed"]
+        if failed:
+            raise _not_completed(failed, len(seen))
+
+    def _round(
+        self, queue: str, job_ids: Sequence[str], seen: dict[tuple[str, str], _Seen]
+    ) -> Iterator[StateChange]:
+        open_ = [
+            one for one in job_ids if (queue, one) not in seen or not _has_ended(seen[queue, one].status)
+        ]
+        for piece in chunked(open_):
+            entries = self._store.jobs.states(queue, piece)
+            changed = {
+                job_id: entry
+                for job_id, entry in zip(piece, entries, strict=True)
+                # If the job has no entry, its state is found from the record or the places.
+                if entry is None or (queue, job_id) not in seen or seen[queue, job_id].entry != entry
+            }
+            if not changed:
+                continue
+            now = self._store.now()
+            for job_id, job in zip(changed, self._store.jobs.load(queue, list(changed)), strict=True):
+                before = seen.get((queue, job_id))
+                job = job or self._elsewhere(queue, job_id)
+                if job is None and before is None:
+                    raise JobNotFound(queue, job_id)
+                status = VANISHED if job is None else job.status
+                seen[queue, job_id] = _Seen(changed[job_id], status)
+                if before is None or before.status != status:
+                    yield StateChange(
+                        queue, job_id, status, None if before is None else before.status, now, job
+                    )
+
+    def _elsewhere(self, queue: str, job_id: str) -> Job | None:
+        """Find a job without a record, which may be a member of a sorted set; None if it is in none."""
+        location = self._store.locate(queue, [job_id])[0]
+        return location.job if location.exists else None
+
+
+def _has_ended(status: str) -> bool:
+    return status in (*ENDED_STATES, VANISHED)
+
+
+def _not_completed(failed: Sequence[tuple[tuple[str, str], str]], total: int) -> WaitFailed:
+    (queue, _), _ = failed[0]
+    here = [(job_id, status) for (name, job_id), status in failed if name == queue]
+    bad = [(job_id, status) for (_, job_id), status in failed]
+    return WaitFailed(
+        "jobs_failed",
+        f"{len(failed):,} of {total:,} jobs did not complete: {_named(bad)}",
+        hint=_why_not_completed(queue, here),
+        details={"jobs": dict(bad[:_DETAILED])},
     )
