@@ -113,7 +113,7 @@ def list_(
         _print_runs(session, chosen, age_limit, limit)
         return
     if limit is None and (since is not None or session.out.for_streams):
-        every = session.audit.matching(chosen, since=age_limit, limit=None)
+        every = session.audit.matching(chosen, since=age_limit)
         session.listing(every, audit.EVENTS, audit.document, audit.event_document)
         return
     found, more = _newest(session, chosen, age_limit, limit)
@@ -249,7 +249,7 @@ def _print_runs(session: Session, chosen: AuditFilter, since: float | None, limi
 
     most = MOST_FOLDED if limit is None and since is None else None
     most = session.audit.clamped(limit) if limit is not None else most
-    matching = session.audit.matching(chosen, since=since, limit=None)
+    matching = session.audit.matching(chosen, since=since)
     runs = folded(islice(matching, most))
     columns = audit.runs(session.now(), utc=session.out.utc)
     empty = "no event matches" if chosen.narrows or since is not None else "no event yet"
@@ -270,7 +270,9 @@ def _newest(
     from asyncmq_cli.services.audit import DEFAULT_LIMIT
 
     shown = session.audit.clamped(DEFAULT_LIMIT if limit is None else limit)
-    if limit != shown:
-        return session.audit.newest(chosen, since=since, limit=shown)
-    found = list(session.audit.matching(chosen, since=since, limit=shown))
-    return found, session.out.for_people and len(found) == shown
+    matching = session.audit.matching(chosen, since=since)
+    found = list(islice(matching, shown))
+    if limit == shown:
+        # Do not search for one more.
+        return found, session.out.for_people and len(found) == shown
+    return found, next(matching, None) is not None

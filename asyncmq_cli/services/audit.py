@@ -78,17 +78,13 @@ class AuditService:
         if not known and not any(found):
             raise QueueNotFound(queue, nearest_queues(self._store, queue))
 
-    def matching(
-        self, wanted: AuditFilter, *, since: float | None, limit: int | None
-    ) -> Iterator[AuditEvent]:
-        """Matching events, newest first. `since` is an age in seconds. `limit` is clamped to 1 to 500; None
-        means all."""
+    def matching(self, wanted: AuditFilter, *, since: float | None) -> Iterator[AuditEvent]:
+        """Matching events, newest first. `since` is an age in seconds."""
         events = self._store.audit.newest_first(self._store.warn)
         if since is not None:
             earliest = self._store.now() - since
             events = takewhile(lambda event: event.timestamp >= earliest, events)
-        matching = filter(wanted, events)
-        return matching if limit is None else islice(matching, self.clamped(limit))
+        return filter(wanted, events)
 
     def verified(self, noted: Head | None = None) -> ChainReport:
         """Find where the hash chain breaks. `noted` is an earlier head that must be in it."""
@@ -186,14 +182,6 @@ class AuditService:
             if isinstance(exc, RedisProblem) and exc.is_away:
                 raise
             self._store.warn_of(queue, exc.message)
-
-    def newest(
-        self, wanted: AuditFilter, *, since: float | None, limit: int
-    ) -> tuple[list[AuditEvent], bool]:
-        """At most `limit` matching events, and whether there are more."""
-        matching = self.matching(wanted, since=since, limit=None)
-        found = list(islice(matching, self.clamped(limit)))
-        return found, next(matching, None) is not None
 
 
 def _is_behind_a_gap(event: AuditEvent, after: str) -> bool:

@@ -235,13 +235,6 @@ class Store:
 
         return locate(self._redis, queue, job_ids, places, repeating=repeating, with_children=with_children)
 
-    def stored_result(self, queue: str, job_id: str) -> bytes | None:
-        """The stored result of a job, or None. Raises WrongType."""
-        from asyncmq_cli.storage.client import scan
-        from asyncmq_cli.storage.schema.keys import QueueKeys, to_bytes
-
-        return scan.hash_get(self._redis, QueueKeys(queue).results, [to_bytes(job_id)])[0]
-
     def find_jobs(self, queues: Sequence[str], job_ids: Sequence[str]) -> dict[str, list[str]]:
         """By id, the queues that have such a job. Takes one round trip for many ids. Warns about keys that
         cannot be read. A job that is only a member of a sorted set is not found."""

@@ -59,7 +59,7 @@ class JobChangeService:
                 attempt.details["dead_letters"] = dead_letters
             reset_at = now() if reset else None
             if edits:
-                result = self._store.stored_result(location.queue, location.id)
+                (result,) = self._store.results(location.queue, [location.id])
                 edit, priority = edited_and_retried(location, _applying(edits), result, reset_at=reset_at)
                 _keep_replaced(attempt, location, edit, edits, request)
                 change = self._store.changes.retry_edited(edit, priority, location, attempt.draft())
@@ -94,7 +94,7 @@ class JobChangeService:
         if self._store.queues.is_paused(queue):
             return "it is paused"
         try:
-            live = self._store.queues.live_workers(queue, self._store.now())
+            live = self._store.queues.live_workers(queue)
         except WrongType:
             return None
         return None if live else "no live worker serves it"
@@ -156,7 +156,7 @@ class JobChangeService:
 
     def live_workers(self, queue: str) -> int:
         """The number of live workers of the queue. Raises WrongType."""
-        return self._store.queues.live_workers(queue, self._store.now())
+        return self._store.queues.live_workers(queue)
 
     @staticmethod
     def _backup(request: ChangeRequest) -> AbstractContextManager[BackupWriter | None]:

@@ -11,7 +11,8 @@ from msgspec import Struct
 from asyncmq_cli.models.jobs import Job, page_within
 from asyncmq_cli.models.values import in_parts
 from asyncmq_cli.services.jobs.lookup import holding, in_each
-from asyncmq_cli.storage.read.lists import ALL, KEYS_AT_A_TIME, PLACES, SortKey
+from asyncmq_cli.storage.read.lists import ALL, KEYS_AT_A_TIME, SortKey
+from asyncmq_cli.storage.schema.keys import PLACE_OF_STATE
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.jobs import QueueScope
@@ -230,7 +231,7 @@ def _best(keys: Iterable[T], wanted: Page) -> list[T]:
 def _key_of(job: Job, time_of: TimeOf) -> QueueKey:
     score = job.due_at if job.dead_at is None else job.dead_at
     # A job without a score is read by its id alone.
-    place = "" if score is None else PLACES.get(job.status, "")
+    place = "" if score is None else PLACE_OF_STATE.get(job.status, "")
     return QueueKey(SortKey(time_of(job), job.id, place, score or 0.0, job.size), job.queue)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from asyncmq_cli.models.failures import FailureGroups, is_growing
+from asyncmq_cli.models.failures import RECENT, FailureGroups, is_growing
 from asyncmq_cli.models.monitoring.checks import PROBE_BY_NAME, PROBES, Probe, Problem
 from asyncmq_cli.services.jobs.failure_groups import grouped
 from asyncmq_cli.services.monitoring.check import QueueCounts, QueueProbes
@@ -115,7 +115,10 @@ class TroubleReader:
             covered[queue] = earliest
 
     def _deaths(self, every: Sequence[Sizes], now: float) -> Mapping[str, tuple[int, int]]:
-        return self._store.queues.deaths([sizes.queue for sizes in every if sizes.dlq], now)
+        """By queue, the number of deaths in the last hour and in the hour before."""
+        dead = [sizes.queue for sizes in every if sizes.dlq]
+        found = self._store.queues.dead_since(dead, now - RECENT, now - 2 * RECENT)
+        return {queue: (recent, max(0, both - recent)) for queue, (recent, both) in found.items()}
 
     def _probed(
         self,

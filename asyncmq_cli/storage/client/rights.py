@@ -87,9 +87,7 @@ def _lacks(taken: Mapping[str, bool]) -> dict[str, list[str]]:
     run."""
     needs = preflight.commands_of()
     named = {script for scripts in _SCRIPTS.values() for script in scripts}
-    others = {
-        script.replace("_", " "): (script,) for script in preflight.commands_of() if script not in named
-    }
+    others = {script.replace("_", " "): (script,) for script in needs if script not in named}
     needed = {
         command: set(_EVERY_CHANGE).union(*(needs[one] for one in scripts))
         for command, scripts in {**_SCRIPTS, **others}.items()

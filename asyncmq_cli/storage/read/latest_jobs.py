@@ -13,6 +13,7 @@ from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.values import as_number, chunked
 from asyncmq_cli.storage.client.connection import PipelinedConnection, pack, pack_scan, run_pipeline
 from asyncmq_cli.storage.read.sizes import QUEUES_AT_A_TIME, first_of_priorities, outlined
+from asyncmq_cli.storage.read.state_reader import status_in
 from asyncmq_cli.storage.schema.codec import member_ids, outlines
 from asyncmq_cli.storage.schema.keys import QueueKeys, to_text
 
@@ -61,10 +62,7 @@ def with_states(client: redis.Redis, jobs: Sequence[PlacedJob]) -> Iterator[tupl
         for job, reply in zip(piece, run_pipeline(client, commands, keep=WrongType), strict=True):
             entries[job] = None if isinstance(reply, WrongType) else reply[0]
     for job in jobs:
-        if job.place == "dlq":
-            yield job, "expired" if entries[job] == b"expired" else "failed"
-        else:
-            yield job, job.place
+        yield job, status_in(job.place, entries.get(job))
 
 
 def _newest(client: redis.Redis, places: Sequence[tuple[str, str]], count: int) -> Iterator[PlacedJob]:

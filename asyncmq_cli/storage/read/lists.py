@@ -34,8 +34,6 @@ from asyncmq_cli.storage.schema.keys import QueueKeys, to_bytes, to_text
 if TYPE_CHECKING:
     from asyncmq_cli.storage.read.state_reader import Found
 
-PLACES = {"waiting": "waiting", "delayed": "delayed", "active": "active", "failed": "dlq", "expired": "dlq"}
-"""By state, the place that its jobs are in. Jobs in other states are in no place."""
 ALL = sys.maxsize
 """The count that means all jobs."""
 CLOCKS_DIFFER = 300.0

@@ -35,7 +35,6 @@ def locate(
     job_ids: Sequence[str],
     places: Sequence[str],
     *,
-    thorough: bool = False,
     repeating: Collection[str] = (),
     with_children: bool = False,
 ) -> list[Location]:
@@ -43,17 +42,16 @@ def locate(
     children is read if `places` has all sorted sets, or `with_children` is set.
 
     A job that is where its state requires is found without reading the sorted sets. For other jobs they are
-    read once, in chunks. With `thorough` they are read for every job, which also finds members that
-    contradict the state. For the jobs in `repeating`, all dead letters are read.
+    read once, in chunks. For the jobs in `repeating`, all dead letters are read.
     """
     keys = QueueKeys(queue)
     found: list[Location] = []
     for piece in chunked(job_ids, 200):
         found.extend(_read_fixed(client, keys, piece))
-    if with_children or (len(places) == len(PLACES) and not thorough):
+    if with_children or len(places) == len(PLACES):
         _count_children(client, keys, found)
     _look_where_expected(client, keys, found, places)
-    unsettled = {location.id: location for location in found if thorough or _unsettled(location, places)}
+    unsettled = {location.id: location for location in found if _unsettled(location, places)}
     if unsettled:
         for place in places:
             read_place(client, keys, place, unsettled)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import redis
 from msgspec import Struct
@@ -26,7 +26,6 @@ _ROWS_AT_A_TIME = 500
 """The number of rows that are built before the next queues are read."""
 
 
-_HOUR = 3600.0
 _LONGEST_COUNT = 20
 
 
@@ -150,18 +149,6 @@ class QueueReader:
         such a job are left out."""
         return oldest_waiting(self._redis, names)
 
-    def deaths(self, names: Sequence[str], now: float) -> dict[str, tuple[int, int]]:
-        """By queue, the number of deaths in the last hour and in the hour before. Raises WrongType."""
-        found: dict[str, tuple[int, int]] = {}
-        for group in chunked(names, _ROWS_AT_A_TIME):
-            commands: list[tuple[Any, ...]] = []
-            for key in (QueueKeys(queue).dlq for queue in group):
-                commands.append(("ZCOUNT", key, now - _HOUR, "+inf"))
-                commands.append(("ZCOUNT", key, now - 2 * _HOUR, f"({now - _HOUR}"))
-            counts = run_pipeline(self._redis, commands)
-            found.update(zip(group, zip(counts[::2], counts[1::2], strict=True), strict=True))
-        return found
-
     def dead_since(self, names: Sequence[str], *moments: float) -> dict[str, list[int]]:
         """By queue, the number of deaths after each of these times (epoch seconds). Raises WrongType."""
         found: dict[str, list[int]] = {}
@@ -176,12 +163,24 @@ class QueueReader:
         return found
 
     def backlog(self, queue: str, now: float) -> Backlog:
-        """The work left in the queue. Raises WrongType."""
-        return read_backlog(self._redis, queue, now)
+        """The work left: the larger of two reads, one right after the other. Raises WrongType.
+
+        A job moves from delayed to waiting to active, and the sizes are read in that order, so that no job is
+        missed. The second read finds a job that moved back for a retry.
+        """
+        keys = QueueKeys(queue)
+        places = [("ZCOUNT", keys.delayed, "-inf", now), ("ZCARD", keys.waiting), ("HLEN", keys.active)]
+        sizes = run_pipeline(self._redis, [*places, *places])
+        due, waiting, active = map(max, zip(sizes[:3], sizes[3:], strict=True))
+        return Backlog(waiting=waiting, due=due, active=active)
 
     def identity(self, queue: str) -> QueueIdentity:
         """Evidence by which a later check can see that the queue is still the same. Raises WrongType."""
-        return read_identity(self._redis, queue)
+        keys = QueueKeys(queue)
+        commands = [("MGET", keys.waiting_seq), ("EXISTS", keys.waiting_seq, keys.ids, keys.states)]
+        (sequence,), kept = run_pipeline(self._redis, commands)
+        is_count = sequence is not None and sequence.isdigit() and len(sequence) < _LONGEST_COUNT
+        return QueueIdentity(int(sequence) if is_count else None, kept > 0)
 
     def _count_live(self, every: Sequence[Sizes]) -> dict[str, int | None]:
         """By queue, the number of live workers; None if the heartbeats cannot be read."""
@@ -197,7 +196,7 @@ class QueueReader:
         )
         return found
 
-    def live_workers(self, queue: str, now: float) -> int:
+    def live_workers(self, queue: str) -> int:
         """The number of live workers. Raises WrongType."""
         return sum(1 for worker in self._workers().in_queue(queue) if worker.is_live)
 
@@ -207,25 +206,3 @@ def failed_of(sizes: Sizes, states: StateCounts) -> int | None:
     if sizes.dlq is None or states.expired is None:
         return None
     return max(0, sizes.dlq - states.expired)
-
-
-def read_backlog(client: redis.Redis, queue: str, now: float) -> Backlog:
-    """The work left: the larger of two reads, one right after the other. Raises WrongType.
-
-    A job moves from delayed to waiting to active, and the sizes are read in that order, so that no job is
-    missed. The second read finds a job that moved back for a retry.
-    """
-    keys = QueueKeys(queue)
-    places = [("ZCOUNT", keys.delayed, "-inf", now), ("ZCARD", keys.waiting), ("HLEN", keys.active)]
-    sizes = run_pipeline(client, [*places, *places])
-    due, waiting, active = map(max, zip(sizes[:3], sizes[3:], strict=True))
-    return Backlog(waiting=waiting, due=due, active=active)
-
-
-def read_identity(client: redis.Redis, queue: str) -> QueueIdentity:
-    """Read the queue's identity. Raises WrongType."""
-    keys = QueueKeys(queue)
-    commands = [("MGET", keys.waiting_seq), ("EXISTS", keys.waiting_seq, keys.ids, keys.states)]
-    (sequence,), kept = run_pipeline(client, commands)
-    is_count = sequence is not None and sequence.isdigit() and len(sequence) < _LONGEST_COUNT
-    return QueueIdentity(int(sequence) if is_count else None, kept > 0)

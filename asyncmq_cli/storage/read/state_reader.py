@@ -46,7 +46,7 @@ from asyncmq_cli.storage.schema.job import (
     has_pending_parents,
     hydrate,
 )
-from asyncmq_cli.storage.schema.keys import QueueKeys, to_bytes, to_text
+from asyncmq_cli.storage.schema.keys import PLACE_OF_STATE, QueueKeys, to_bytes, to_text
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.jobs import Job
@@ -74,8 +74,6 @@ _AGREEING: dict[str, frozenset[bytes | None]] = {
     "active": frozenset({None, b"active"}),
 }
 """By place, the entries of the states hash that agree with it."""
-_HOMES = {"active": "active", "delayed": "delayed", "failed": "dlq", "expired": "dlq"}
-
 _PENDING_ENTRIES = frozenset({*map(to_bytes, PENDING_STATES), b"wait", b"unknown"})
 
 _SPLIT_AND_WHOLE = 16 * 1024
@@ -336,7 +334,7 @@ def _homeless(raw: RawJob, status: str) -> str | None:
         if has_pending_parents(raw.record):
             return None
         return "it waits for no other job, but is in no place where a worker would look for it"
-    home = _HOMES.get(status)
+    home = PLACE_OF_STATE.get(status)
     return None if home is None else f"its state is {status}, but it is not in the {_NAMES[home]}"
 
 

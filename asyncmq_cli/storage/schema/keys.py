@@ -22,8 +22,15 @@ asyncmq.backends.redis."""
 
 PLACES = ("waiting", "delayed", "dlq")
 """The sorted sets that contain jobs."""
-PLACE_OF_STATE = {"waiting": "waiting", "delayed": "delayed", "failed": "dlq", "expired": "dlq"}
-"""By state, the sorted set that contains its jobs. Jobs in other states may be anywhere."""
+PLACE_OF_STATE = {
+    "waiting": "waiting",
+    "delayed": "delayed",
+    "active": "active",
+    "failed": "dlq",
+    "expired": "dlq",
+}
+"""By state, the place that its jobs are in: a sorted set or the active hash. Jobs in other states are in no
+place."""
 
 # The suffixes of keys that prove that their queue exists, with their Redis types.
 QUEUE_SUFFIXES: dict[bytes, bytes] = {

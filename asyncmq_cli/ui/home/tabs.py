@@ -173,7 +173,7 @@ class AuditPane(RowsPane["AuditEvent"]):
         wanted = AuditFilter(q=self.text)
 
         def events(session: Session) -> Iterator[AuditEvent]:
-            return session.audit.matching(wanted, since=None, limit=None)
+            return session.audit.matching(wanted, since=None)
 
         return StreamedRows(self.ui.lanes.new(), events, drawn, failed)
 

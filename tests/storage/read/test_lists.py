@@ -21,12 +21,12 @@ from asyncmq_cli.services.jobs import pages
 from asyncmq_cli.services.jobs.failure_groups import grouped
 from asyncmq_cli.services.jobs.filter import Matcher
 from asyncmq_cli.storage.client.connection import connect
-from asyncmq_cli.storage.read.lists import PLACES, JobLists
+from asyncmq_cli.storage.read.lists import JobLists
 from asyncmq_cli.storage.read.locate import expected_members
 from asyncmq_cli.storage.read.state_reader import ENTRIES
 from asyncmq_cli.storage.schema.codec import decode_member
 from asyncmq_cli.storage.schema.job import RawJob, add_record, hydrate
-from asyncmq_cli.storage.schema.keys import QueueKeys, to_bytes
+from asyncmq_cli.storage.schema.keys import PLACE_OF_STATE, QueueKeys, to_bytes
 from asyncmq_cli.storage.store import Store
 from tests.faults.scale import scaled
 
@@ -413,7 +413,7 @@ def test_a_page_in_the_order_of_the_place_reads_as_much(
     for state in (*JOB_STATES, "all"):
         whole = [job.id for job in lists.in_order(QUEUE, state)]
         page = [job.id for job in lists.in_order(QUEUE, state, start, count)]
-        if state in PLACES:
+        if state in PLACE_OF_STATE:
             assert page == whole[start : start + count]
         # Redis may be moving a set to a larger table, which changes the order of a walk.
         assert len(page) == len(whole[start : start + count])
