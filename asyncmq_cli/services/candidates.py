@@ -154,10 +154,8 @@ def _job_ids(search: _Search) -> Iterator[dict[str, str | None]]:
         return
     if request.queue is not None and reader.has_queue(request.queue):
         return
-    names = [request.queues] if request.queues is not None else reader.queues("")
-    for some in names:
-        for queue in some:
-            yield from reader.job_ids(queue, request.prefix)
+    for queue in _all_queues(search):
+        yield from reader.job_ids(queue, request.prefix)
 
 
 def _state_filter(command: tuple[str, ...]) -> Callable[[str | None], bool]:
@@ -189,11 +187,13 @@ def _repeatables(search: _Search) -> None:
 
 def _queues_meant(search: _Search) -> Iterator[str]:
     """The queue that was named, else all queues."""
-    request = search.request
-    if request.queue is not None:
-        yield request.queue
-        return
-    for names in [request.queues] if request.queues is not None else search.reader.queues(""):
+    queue = search.request.queue
+    return _all_queues(search) if queue is None else iter([queue])
+
+
+def _all_queues(search: _Search) -> Iterator[str]:
+    queues = search.request.queues
+    for names in search.reader.queues("") if queues is None else [queues]:
         yield from sorted(names)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import ChangeRefused, command_line
 from asyncmq_cli.models.queues import ALL_FIELDS
-from asyncmq_cli.services.jobs.lookup import has_wildcard, matches, require_queue
+from asyncmq_cli.services.jobs.lookup import has_wildcard, matches, require_queue, require_queues
 from asyncmq_cli.storage.schema.keys import to_text
 
 if TYPE_CHECKING:
@@ -34,9 +34,7 @@ class QueueService:
 
     def _named(self, globs: Sequence[str]) -> Sequence[str]:
         if globs and not any(map(has_wildcard, globs)):
-            for name in globs:
-                require_queue(self._store, name)
-            return sorted(set(globs))
+            return sorted(require_queues(self._store, globs))
         names = self._store.queue_names.all()
         return [name for name in names if matches(name, globs)] if globs else names
 

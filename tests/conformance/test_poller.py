@@ -59,7 +59,7 @@ def watcher(server: PrivateRedis, client: redis.Redis) -> Iterator[Watcher]:
 @pytest.fixture
 def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is put off for having taken long."""
-    monkeypatch.setattr(poller._Timer, "is_over", True)
+    monkeypatch.setattr(poller.Timer, "is_over", True)
 
 
 def ageless(picture: Snapshot) -> dict[str, Any]:
@@ -220,7 +220,7 @@ def test_what_costs_much_is_read_rarely_and_its_age_is_said(
 ) -> None:
     library.with_backend(server.url, lambda opened: opened.enqueue("mail", library.job("one")))
     first = watcher.read()
-    monkeypatch.setattr(poller._Timer, "is_over", False)
+    monkeypatch.setattr(poller.Timer, "is_over", False)
 
     async def more(opened: RedisBackend) -> None:
         await library.put(opened, "mail", "completed", library.job("two"))
@@ -237,7 +237,7 @@ def test_what_costs_much_is_read_rarely_and_its_age_is_said(
     assert [job.id for job in second.latest_jobs or ()] == ["one"]
     assert second.latest_at == first.now < second.now
     assert not used(client, watcher.read) & {"scan", "sscan", "hmget"}
-    monkeypatch.setattr(poller._Timer, "is_over", True)
+    monkeypatch.setattr(poller.Timer, "is_over", True)
     last = watcher.read()
     assert [row.completed for row in last.stats or ()] == [1, 0]
     assert last.states_age == 0

@@ -14,6 +14,7 @@ from asyncmq_cli.errors import AmbiguousGroup, FormerGroup, GroupNotFound, neare
 from asyncmq_cli.models.failures import RECENT, FailureGroup
 from asyncmq_cli.services.jobs.causes import Signature, cause, former_id, outer_error, signature
 from asyncmq_cli.services.jobs.lookup import holding, in_each
+from asyncmq_cli.services.jobs.where_fields import member_of, value_at
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.jobs import Job, JobFilter, QueueScope
@@ -152,16 +153,7 @@ def value_reader(by: str) -> Callable[[Job], Hashable]:
 
 def _argument(job: Job, path: Sequence[str]) -> Hashable:
     """The argument at this path: a scalar, or JSON text. None if the job has no such argument."""
-    value: Any = job.get(path[0])
-    if value is None and job.split is not None:
-        value = job.whole().get(path[0])
-    for name in path[1:]:
-        if isinstance(value, dict):
-            value = value.get(name)
-        elif isinstance(value, list) and name.isdecimal() and int(name) < len(value):
-            value = value[int(name)]
-        else:
-            return None
+    value = value_at(member_of(job, path[0]), path[1:])
     if isinstance(value, dict | list):
         try:
             value = json.dumps(value, sort_keys=True)

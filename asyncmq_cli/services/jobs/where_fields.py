@@ -126,9 +126,7 @@ COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
 
 
 def holds_part(whole: Any, part: Any) -> bool:
-    if isinstance(whole, str):
-        return isinstance(part, str) and part in whole
-    if isinstance(whole, dict):
+    if isinstance(whole, str | dict):
         return isinstance(part, str) and part in whole
     return isinstance(whole, list) and any(are_equal(each, part) for each in whole)
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.read.workers import Claim
     from asyncmq_cli.storage.store import Store
 
-_ALWAYS = {probe.name: probe.always for probe in PROBES if probe.always is not None}
+ALWAYS = {probe.name: probe.always for probe in PROBES if probe.always is not None}
 _NO_BOUNDS = Threshold()
 _TOGETHER = 100
 """The number of queues whose workers and claims are read together and kept in memory."""
@@ -53,7 +53,7 @@ class CheckService:
         """
         try:
             with self._store.errors():
-                return self._check(queues, {**_ALWAYS, **thresholds}, where)
+                return self._check(queues, {**ALWAYS, **thresholds}, where)
         except (RedisProblem, ForeignQueue) as found:
             exc = found if isinstance(found, RedisProblem) else RedisProblem(found.code, found.message)
             silent = Probe("redis", None, None, _NO_BOUNDS, "unknown", exc.message)
@@ -190,7 +190,7 @@ class QueueProbes:
         if self._sizes.active == 0:
             return _Active(0, None, 0, 0)
         lost = LostJobs(self._store, self._queue, self._now, self._workers, self._claims)
-        known = sum(1 for _ in lost)
+        known = lost.count()
         return _Active(known + lost.surplus, lost.oldest_claim, lost.silent, lost.ahead)
 
     @property

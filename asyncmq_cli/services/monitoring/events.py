@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -78,20 +79,6 @@ class TailOptions(Struct, frozen=True):
         return RUNTIME in self.wanted
 
 
-class _RoundCounter:
-    """Counts down the rounds. None means no limit."""
-
-    def __init__(self, count: int | None) -> None:
-        self._left = count
-
-    def count_down(self) -> None:
-        if self._left is not None:
-            self._left -= 1
-
-    def is_done(self) -> bool:
-        return self._left is not None and self._left <= 0
-
-
 class EventService:
     """Streams events."""
 
@@ -126,8 +113,8 @@ class EventService:
             self._store.runtime.close()
 
         poller = Poller(self._store, poll, reset, retry=options.retry)
-        left = _RoundCounter(options.rounds)
-        while not left.is_done():
+        left = math.inf if options.rounds is None else options.rounds
+        while left > 0:
             found = poller.next()
             if isinstance(found, Outage):
                 yield found
@@ -135,9 +122,9 @@ class EventService:
                 continue
             yield from found
             if options.polled:
-                left.count_down()
+                left -= 1
             pause = poller.pause(options.interval)
-            if left.is_done():
+            if left <= 0:
                 return
             if not options.listens:
                 sleep(pause)
@@ -145,8 +132,8 @@ class EventService:
             for event in self._listen(options, pause, reset, sleep):
                 yield event
                 if not options.polled and isinstance(event, Event):
-                    left.count_down()
-                if left.is_done():
+                    left -= 1
+                if left <= 0:
                     return
 
     def _listen(

@@ -138,6 +138,10 @@ class LostJobs:
         if may_judge:
             self.surplus = surplus_of(old_claims, live, silent)
 
+    def count(self) -> int:
+        """Iterate. Returns the number of lost jobs without the `surplus`."""
+        return sum(1 for _ in self)
+
     def _silent_beside(self, live: Sequence[Worker]) -> list[Worker]:
         """The stale workers of a queue that also has live ones; they may be gone or not. A worker whose clock
         is ahead is left out, because the age of its heartbeat is unknown."""

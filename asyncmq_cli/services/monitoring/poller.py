@@ -22,7 +22,7 @@ from asyncmq_cli.models.monitoring.snapshots import LatestJob, LatestQueue, Snap
 from asyncmq_cli.models.queues import ALL_FIELDS, STATE_FIELDS
 from asyncmq_cli.models.values import as_number, chunked
 from asyncmq_cli.services.monitoring.lost_jobs import LostJobs, silence_in_words
-from asyncmq_cli.services.monitoring.trouble import TroubleReader
+from asyncmq_cli.services.monitoring.trouble import Timer, TroubleReader
 from asyncmq_cli.storage.read.sizes import StateCounts
 from asyncmq_cli.storage.schema.keys import to_text
 
@@ -39,10 +39,6 @@ if TYPE_CHECKING:
 LATEST_QUEUES = 5
 
 _QUEUES_AT_A_TIME = 500
-_NAMES_FACTOR = 200.0
-"""Seconds after which the names of queues are read again, per second that the last read took."""
-_CHEAP = 0.02
-"""Seconds. If the names take less, they are read every time."""
 _SECONDS_A_STATE = 3e-4
 """Seconds between two reads, per entry of the states hashes. Redis takes one to two microseconds per entry,
 so this takes about half a percent of its time."""
@@ -51,19 +47,6 @@ _SECONDS_A_JOB = 4e-4
 _SECONDS_A_QUEUE = 0.02
 """Seconds between two reads of the latest jobs, per queue, where only the newest members of each place are
 read."""
-
-
-class _Timer(Struct):
-    """The time until which a value need not be read again."""
-
-    until: float = float("-inf")
-
-    @property
-    def is_over(self) -> bool:
-        return time.monotonic() >= self.until
-
-    def set(self, seconds: float) -> None:
-        self.until = time.monotonic() + seconds
 
 
 class _Latest(Struct):
@@ -104,7 +87,7 @@ class SnapshotReader:
     def reset(self) -> None:
         """Forget everything that was read."""
         self._names: list[str] = []
-        self._names_timer, self._states_timer, self._latest_timer = _Timer(), _Timer(), _Timer()
+        self._names_timer, self._states_timer, self._latest_timer = Timer(), Timer(), Timer()
         self._states: dict[str, StateCounts] = {}
         self._latest: _Latest | None = None
         if self._trouble is not None:
@@ -165,8 +148,7 @@ class SnapshotReader:
             return
         began = time.monotonic()
         self._names = self._store.queue_names.all()
-        cost = time.monotonic() - began
-        self._names_timer.set(0.0 if cost < _CHEAP else cost * _NAMES_FACTOR)
+        self._names_timer.set_by_cost(time.monotonic() - began)
 
     def _counted(self, now: float) -> Iterator[list[tuple[Sizes, StateCounts]]]:
         """The sizes of the queues, in chunks, with the counts of their states as far as known."""
@@ -219,8 +201,7 @@ class SnapshotReader:
                 continue
             lost = LostJobs(self._store, queue, now, found)
             try:
-                for _ in lost:
-                    pass
+                lost.count()
             except WrongType as exc:
                 self._store.warn_of(queue, exc.message)
             if lost.silent:

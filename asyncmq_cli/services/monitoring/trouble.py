@@ -12,10 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from asyncmq_cli.models.failures import RECENT, FailureGroups, is_growing
-from asyncmq_cli.models.monitoring.checks import PROBE_BY_NAME, PROBES, Probe, Problem
+from asyncmq_cli.models.monitoring.checks import PROBE_BY_NAME, Probe, Problem
 from asyncmq_cli.services.jobs.failure_groups import grouped
-from asyncmq_cli.services.monitoring.check import QueueCounts, QueueProbes
+from asyncmq_cli.services.monitoring.check import ALWAYS, QueueCounts, QueueProbes
 from asyncmq_cli.services.monitoring.lost_jobs import has_few_claims
 
 if TYPE_CHECKING:
@@ -35,13 +37,29 @@ MOST_QUEUES = 20
 
 _BY_SIZES = ("unattended", "paused")
 _BY_CLAIMS = ("overdue", "lost", "silent")
-_ALWAYS = {probe.name: probe.always for probe in PROBES if probe.always is not None}
 _CHEAP = 0.02
 """Seconds. A read that takes less is made every time."""
 _FACTOR = 200.0
 """Seconds after which a read is repeated, per second that it took."""
 _SECONDS_A_CAUSE = 0.01
 """Seconds between two reads of the causes, per dead letter."""
+
+
+class Timer(Struct):
+    """The time until which a value need not be read again."""
+
+    until: float = float("-inf")
+
+    @property
+    def is_over(self) -> bool:
+        return time.monotonic() >= self.until
+
+    def set(self, seconds: float) -> None:
+        self.until = time.monotonic() + seconds
+
+    def set_by_cost(self, seconds: float) -> None:
+        """Start after a read that took so many seconds: the more it took, the later the next one."""
+        self.set(0.0 if seconds < _CHEAP else seconds * _FACTOR)
 
 
 class TroubleReader:
@@ -54,7 +72,7 @@ class TroubleReader:
     def reset(self) -> None:
         """Forget everything that was read."""
         self._costly: dict[str, list[Problem]] = {}
-        self._costly_until = self._causes_until = float("-inf")
+        self._costly_timer, self._causes_timer = Timer(), Timer()
         self._causes: FailureGroups | None = None
 
     def problems(
@@ -66,7 +84,7 @@ class TroubleReader:
         for sizes in every:
             if sizes.waiting != 0 or sizes.due != 0:
                 found += self._probed(sizes, workers, now, _BY_SIZES)
-        if time.monotonic() >= self._costly_until:
+        if self._costly_timer.is_over:
             began = time.monotonic()
             claims = self._store.claims.of_small([one.queue for one in every if has_few_claims(one)])
             self._costly = {
@@ -74,8 +92,7 @@ class TroubleReader:
                 for one in every
                 if one.active != 0 or one.repeatables != 0
             }
-            cost = time.monotonic() - began
-            self._costly_until = time.monotonic() + (0.0 if cost < _CHEAP else cost * _FACTOR)
+            self._costly_timer.set_by_cost(time.monotonic() - began)
         found += chain.from_iterable(self._costly.get(sizes.queue, ()) for sizes in every)
         # If a silent worker may have been running jobs, only the problem about those jobs is shown.
         taken = {one.queue for one in found if one.kind == "silent"}
@@ -84,7 +101,7 @@ class TroubleReader:
 
     def causes(self, every: Sequence[Sizes], now: float) -> FailureGroups:
         """The causes of the latest deaths, the most frequent first."""
-        if self._causes is not None and time.monotonic() < self._causes_until:
+        if self._causes is not None and not self._causes_timer.is_over:
             return self._causes
         deaths = self._deaths(every, now)
         dead = {sizes.queue: sizes.dlq for sizes in every if sizes.dlq}
@@ -103,7 +120,7 @@ class TroubleReader:
             latest=LATEST if covered else None,
             queues_left_out=len(dead) - len(chosen),
         )
-        self._causes_until = time.monotonic() + scanned * _SECONDS_A_CAUSE
+        self._causes_timer.set(scanned * _SECONDS_A_CAUSE)
         return self._causes
 
     def _latest(self, queue: str, dead: int, covered: dict[str, float]) -> Iterator[Job]:
@@ -128,7 +145,7 @@ class TroubleReader:
         names: Sequence[str],
         claims: Sequence[Claim] | None = None,
     ) -> list[Problem]:
-        thresholds = {name: _ALWAYS[name] for name in names}
+        thresholds = {name: ALWAYS[name] for name in names}
         counts = QueueCounts(sizes, None, None)
         probes = QueueProbes(self._store, counts, now, workers.get(sizes.queue), claims=claims)
         return [_problem(sizes.queue, probe) for probe in probes.judged(thresholds) if probe.state != "ok"]

@@ -150,8 +150,7 @@ class WorkerService:
         """A note that names the jobs that a silent worker may have been running while others are live. Only
         its heartbeat points at these jobs, so they cannot be found once it is forgotten."""
         lost = LostJobs(self._store, queue, self._store.now(), workers)
-        for _ in lost:
-            pass
+        lost.count()
         if not lost.silent:
             return None
         ids = lost.longest_silent

@@ -99,7 +99,7 @@ class SchedulerClock:
         return member.score < self._slowest - _OVERDUE_AFTER
 
     def advances(self, definition: Mapping[str, Any]) -> bool | None:
-        """The result of the function `advances` at the slowest worker's time."""
+        """The result of the function `advances`, which is called once for each schedule."""
         key = repr((definition.get("cron"), definition.get("every")))
         if key not in self._advances:
             self._advances[key] = advances(definition, self._now)
