@@ -103,11 +103,8 @@ class _Kept(Printer):
     def footer(self, text: str) -> None:
         self.footers.append(text)
 
-    def draw(self, renderable: Any) -> None:
-        self.lines.extend(self.drawn(renderable))
-
-    def draw_all(self, parts: Sequence[Any]) -> None:
-        self.lines.extend(self.drawn_all(parts))
+    def draw(self, *parts: Any) -> None:
+        self.lines.extend(self.drawn(*parts))
 
     def at_once(self, data: bytes) -> None:
         self.lines.extend(data.decode().splitlines())

@@ -77,11 +77,11 @@ class _Board(Generic[T]):
         viewport = viewport_for(out, width=width, height=height - 2 - len(remarks))
         corner = screens.as_of(snapshot.now, self._every, is_old=problem is not None, utc=viewport.utc)
         head = screens.head(snapshot, viewport, corner, where)
-        shown = out.drawn_all([head, *self._frame(value, viewport)])
+        shown = out.drawn(head, *self._frame(value, viewport))
         # On a small screen, drop other parts before the warnings.
         is_current = snapshot.metrics().is_whole
         below = [screens.trends(self._trend.trend(), viewport, is_current=is_current), *remarks]
-        return [*shown[: viewport.height + 1], *out.drawn_all(below)]
+        return [*shown[: viewport.height + 1], *out.drawn(*below)]
 
 
 def watch(

@@ -41,7 +41,7 @@ def overview(session: Session) -> None:
         session.out.lazy_document(snapshots.overview(snapshot))
     elif session.out.for_people:
         where = session.config.shown_url
-        session.out.draw_all(screens.whole(snapshot, viewport_for(session.out), where))
+        session.out.draw(*screens.whole(snapshot, viewport_for(session.out), where))
     else:
         for line in snapshots.overview_rows(snapshot):
             session.out.line(line)

@@ -132,7 +132,7 @@ def _live(session: Session, sampler: TaskSampler) -> None:
     def frame(width: int, height: int) -> list[str]:
         report = sampler.report()
         drawn, _ = table(report.tasks[: max(0, height - 4)], columns, now=0.0, width=width)
-        return [tasks.top_footer(report), "", *session.out.drawn_all([drawn])]
+        return [tasks.top_footer(report), "", *session.out.drawn(drawn)]
 
     session.has_screen = True
     try:

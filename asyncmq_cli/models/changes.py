@@ -220,7 +220,7 @@ _OF_JOBS = ("queue.drain", "queue.clean", "dlq.retry", "dlq.remove")
 
 def _deed(action: str, count: int | None) -> str:
     noun = "job" if action in _OF_JOBS else action.partition(".")[0]
-    verb = BY_NAME[action].would.removeprefix("Would ")
+    verb = BY_NAME[action].verb
     if action == "queue.obliterate" and count is not None:
         # The last target is the queue; the others are its jobs.
         return f"obliterate 1 queue with {counted(count - 1, 'job')}"

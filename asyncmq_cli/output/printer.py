@@ -265,21 +265,13 @@ class Printer:
             else:
                 self.remark("warning", f"left out an id that contains a line break: {name!r}")
 
-    def draw(self, renderable: Any) -> None:
-        """Print a renderable of rich."""
-        self._write_text(self._stdout, "\n".join(self.drawn(renderable)))
+    def draw(self, *parts: Any) -> None:
+        """Print renderables of rich, one below the other."""
+        self._write_text(self._stdout, "\n".join(self.drawn(*parts)))
 
-    def draw_all(self, parts: Sequence[Any]) -> None:
-        self._write_text(self._stdout, "\n".join(self.drawn_all(parts)))
-
-    def drawn_all(self, parts: Sequence[Any]) -> list[str]:
-        from rich.console import Group
-
-        return self.drawn(Group(*parts))
-
-    def drawn(self, renderable: Any) -> list[str]:
+    def drawn(self, *parts: Any) -> list[str]:
         """The lines that rich draws, with their colours."""
-        from rich.console import Console
+        from rich.console import Console, Group
 
         drawn = io.StringIO()
         Console(
@@ -295,7 +287,7 @@ class Printer:
             highlight=False,
             markup=False,
             emoji=False,
-        ).print(renderable, soft_wrap=True, end="")
+        ).print(Group(*parts), soft_wrap=True, end="")
         return [_TRAILING.sub(r"\1", line) for line in drawn.getvalue().splitlines()]
 
     def line(self, text: str = "") -> None:

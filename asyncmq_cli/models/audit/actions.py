@@ -12,16 +12,16 @@ from msgspec import Struct, field
 
 class Action(Struct, frozen=True):
     """`name` is `noun.verb`; `command` is the command that writes the event. `sources` are the possible
-    values of `source` in the event, the same as the dashboard's if it has the action. A line of a report
-    begins with `done`, or in a dry run with `would`; `note` is Markdown for docs/keys.md. A `guarded` action
-    removes or stops something, or cannot be undone: in a context with `guard = "confirm"` it must be
-    confirmed even for a single target."""
+    values of `source` in the event, the same as the dashboard's if it has the action. A report says `done`,
+    or in a dry run `Would` and the `verb`; `note` is Markdown for docs/keys.md. A `guarded` action removes or
+    stops something, or cannot be undone: in a context with `guard = "confirm"` it must be confirmed even for
+    a single target."""
 
     name: str
     command: str
     sources: tuple[str, ...]
     done: str
-    would: str
+    verb: str
     note: str = ""
     guarded: bool = True
 
@@ -30,40 +30,40 @@ _QUEUE, _JOBS, _DLQ = ("queues.detail",), ("jobs.single", "jobs.bulk"), ("dlq.bu
 _REPEATABLE = ("repeatables",)
 
 ACTIONS = (
-    Action("queue.pause", "queues pause", _QUEUE, "Paused", "Would pause"),
-    Action("queue.resume", "queues resume", _QUEUE, "Resumed", "Would resume", guarded=False),
-    Action("queue.drain", "queues drain", _QUEUE, "Removed", "Would remove", "one event for each job"),
-    Action("queue.clean", "queues clean", _QUEUE, "Removed", "Would remove", "one event for each job"),
+    Action("queue.pause", "queues pause", _QUEUE, "Paused", "pause"),
+    Action("queue.resume", "queues resume", _QUEUE, "Resumed", "resume", guarded=False),
+    Action("queue.drain", "queues drain", _QUEUE, "Removed", "remove", "one event for each job"),
+    Action("queue.clean", "queues clean", _QUEUE, "Removed", "remove", "one event for each job"),
     Action(
         "queue.obliterate",
         "queues obliterate",
         _QUEUE,
         "Obliterated",
-        "Would obliterate",
+        "obliterate",
         "one event for each job and each other part of the queue; the last `part` is `sequence`",
     ),
-    Action("queue.forget", "queues forget", _QUEUE, "Forgot", "Would forget"),
-    Action("job.add", "jobs add", _JOBS, "Added", "Would add", guarded=False),
-    Action("job.rerun", "jobs rerun", _JOBS, "Added", "Would add", "`details` has `copy_of`", guarded=False),
-    Action("job.run-now", "jobs run-now", _JOBS, "Moved up", "Would move up", "a delayed job waits at once"),
+    Action("queue.forget", "queues forget", _QUEUE, "Forgot", "forget"),
+    Action("job.add", "jobs add", _JOBS, "Added", "add", guarded=False),
+    Action("job.rerun", "jobs rerun", _JOBS, "Added", "add", "`details` has `copy_of`", guarded=False),
+    Action("job.run-now", "jobs run-now", _JOBS, "Moved up", "move up", "a delayed job waits at once"),
     Action(
         "job.retry",
         "jobs retry",
         _JOBS,
         "Retried",
-        "Would retry",
+        "retry",
         "a dead job waits again; with `--set`, `details` also has the keys of `job.edit`",
         guarded=False,
     ),
-    Action("job.requeue", "jobs requeue", _JOBS, "Requeued", "Would requeue", "a stuck job waits again"),
-    Action("job.remove", "jobs remove", _JOBS, "Removed", "Would remove"),
-    Action("job.cancel", "jobs cancel", _JOBS, "Cancelled", "Would cancel"),
+    Action("job.requeue", "jobs requeue", _JOBS, "Requeued", "requeue", "a stuck job waits again"),
+    Action("job.remove", "jobs remove", _JOBS, "Removed", "remove"),
+    Action("job.cancel", "jobs cancel", _JOBS, "Cancelled", "cancel"),
     Action(
         "job.edit",
         "jobs edit",
         _JOBS,
         "Edited",
-        "Would edit",
+        "edit",
         "`details` has what was `set` and `unset`, what was there `before`, and the job as it `was`",
     ),
     Action(
@@ -71,31 +71,31 @@ ACTIONS = (
         "jobs restore",
         _JOBS,
         "Restored",
-        "Would restore",
+        "restore",
         "from a backup; if an edit was undone, `details` may have the `event` of that edit",
         guarded=False,
     ),
-    Action("dlq.retry", "dlq retry", _DLQ, "Retried", "Would retry", guarded=False),
-    Action("dlq.remove", "dlq remove", _DLQ, "Removed", "Would remove"),
-    Action("repeatable.create", "repeatables add", ("repeatables.new",), "Added", "Would add", guarded=False),
-    Action("repeatable.pause", "repeatables pause", _REPEATABLE, "Paused", "Would pause"),
-    Action("repeatable.resume", "repeatables resume", _REPEATABLE, "Resumed", "Would resume"),
+    Action("dlq.retry", "dlq retry", _DLQ, "Retried", "retry", guarded=False),
+    Action("dlq.remove", "dlq remove", _DLQ, "Removed", "remove"),
+    Action("repeatable.create", "repeatables add", ("repeatables.new",), "Added", "add", guarded=False),
+    Action("repeatable.pause", "repeatables pause", _REPEATABLE, "Paused", "pause"),
+    Action("repeatable.resume", "repeatables resume", _REPEATABLE, "Resumed", "resume"),
     Action(
         "repeatable.run",
         "repeatables run",
         _REPEATABLE,
         "Ran",
-        "Would run",
+        "run",
         "`details` has `new_job`",
         guarded=False,
     ),
-    Action("repeatable.remove", "repeatables remove", _REPEATABLE, "Removed", "Would remove"),
+    Action("repeatable.remove", "repeatables remove", _REPEATABLE, "Removed", "remove"),
     Action(
         "worker.forget",
         "workers forget",
         ("workers",),
         "Forgot",
-        "Would forget",
+        "forget",
         "`job_id` is the worker's id",
     ),
     Action(
@@ -103,7 +103,7 @@ ACTIONS = (
         "doctor --repair",
         ("doctor",),
         "Repaired",
-        "Would repair",
+        "repair",
         "`details` has the `code` of the damage",
     ),
 )

@@ -158,7 +158,7 @@ def overview_rows(snapshot: Snapshot) -> Iterator[str]:
     """The overview as tab-separated lines: the kind of row, then the columns of that list. Problems come
     first."""
     for one in snapshot.problems or ():
-        yield f"problem\t{tab_separated(one, views.problems())}"
+        yield f"problem\t{tab_separated(one, views.PROBLEMS)}"
     found = snapshot.causes
     for group in () if found is None else found.groups:
         yield f"cause\t{tab_separated(group, failure_groups.groups(found, show_secrets=False))}"

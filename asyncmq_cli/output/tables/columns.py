@@ -68,6 +68,10 @@ class Column(Struct, Generic[T], frozen=True):
         return self.short(value) if self.short is not None and value else value
 
     @property
+    def has_numbers(self) -> bool:
+        return self.kind in ("number", "seconds", "time")
+
+    @property
     def is_elastic(self) -> bool:
         """Whether the value is useful even if it is cut."""
         return self.may_be_cut or self.kind in ("text", "name", "path")
@@ -97,7 +101,9 @@ def in_order_of(rows: Iterable[T], columns: Sequence[Column[T]], order: str) -> 
     (column,) = chosen(columns, [order.removeprefix("-")])
     found = list(rows)
     known = [row for row in found if column.value(row) is not None]
-    known.sort(key=column.value, reverse=order.startswith("-"))
+    # A column of texts may hold job data, which can be of any type.
+    key = column.value if column.has_numbers else lambda row: str(column.value(row))
+    known.sort(key=key, reverse=order.startswith("-"))
     return [*known, *(row for row in found if column.value(row) is None)]
 
 

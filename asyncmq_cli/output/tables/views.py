@@ -182,22 +182,20 @@ def _error(shown: Callable[[Any], Any]) -> Column[Job]:
     )
 
 
-def problems() -> tuple[Column[Problem], ...]:
-    """The columns of the overview's problems. Each problem has a command that shows more."""
-    return (
-        Column("QUEUE", lambda one: one.queue, "name", ample=14, least=8, worth=2),
-        Column(
-            "PROBLEM",
-            lambda one: redact_text(one.message),
-            alarm=lambda one: one.severity == "critical",
-            ample=30,
-            least=20,
-            worth=3,
-        ),
-        Column("SEVERITY", lambda one: one.severity, "state", wide=True),
-        Column("NEXT", next_command, "id", may_be_cut=True, ample=28, least=24, worth=1),
-    )
-
+PROBLEMS: tuple[Column[Problem], ...] = (
+    Column("QUEUE", lambda one: one.queue, "name", ample=14, least=8, worth=2),
+    Column(
+        "PROBLEM",
+        lambda one: redact_text(one.message),
+        alarm=lambda one: one.severity == "critical",
+        ample=30,
+        least=20,
+        worth=3,
+    ),
+    Column("SEVERITY", lambda one: one.severity, "state", wide=True),
+    Column("NEXT", lambda one: next_command(one), "id", may_be_cut=True, ample=28, least=24, worth=1),
+)
+"""The columns of the overview's problems. Each problem has a command that shows more."""
 
 _NEXT_COMMANDS: dict[str, tuple[str, ...]] = {
     "unattended": ("workers", "list"),

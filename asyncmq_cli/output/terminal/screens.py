@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.output.tables.columns import Column
 
 
-PROBLEMS = views.titled([column for column in views.problems() if column.title != "SEVERITY"], "PROBLEMS")
+PROBLEMS = views.titled([column for column in views.PROBLEMS if column.title != "SEVERITY"], "PROBLEMS")
 _QUEUES = views.titled(views.on_screen(views.QUEUES), "QUEUES")
 _JOBS = views.titled(views.on_screen(views.LATEST_JOBS), "LATEST JOBS")
 _SHORT = {"waiting-children": "children"}

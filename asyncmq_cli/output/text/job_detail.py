@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from asyncmq_cli.output.tables.columns import Column
 
 # Fields that are shown on separate lines or under a heading.
-_HEADINGS = ("args", "kwargs", "result", "last_error", "error_traceback")
+HEADINGS = ("args", "kwargs", "result", "last_error", "error_traceback")
 _PLAIN = ("id", "task", "task_id", "name", "status", "priority", "retries", "max_retries", "ttl")
 _MOMENTS = ("created_at", "delay_until", "run_at", "active_since", "last_attempt")
-_SHOWN_ELSEWHERE = frozenset({*_HEADINGS, *_PLAIN, *_MOMENTS, "depends_on"})
+_SHOWN_ELSEWHERE = frozenset({*HEADINGS, *_PLAIN, *_MOMENTS, "depends_on"})
 _NAMES = ("Job", "Queue", "Task")
 _MANY_LINES = ("Error", "Root cause")
 _MOST_LINES = 8

@@ -135,7 +135,7 @@ def _causes(value: RetryOutcome) -> str:
 
 def _words(report: ChangeReport) -> str:
     action = BY_NAME[report.action]
-    return action.would if report.dry_run else action.done
+    return f"Would {action.verb}" if report.dry_run else action.done
 
 
 def repeatable_name(report: RepeatableChange) -> str:

@@ -14,6 +14,7 @@ from textual.widgets import Tree
 from asyncmq_cli.output.redaction.redact import redact, redact_text
 from asyncmq_cli.output.text.cutting import MOST_CHARACTERS, cut_text
 from asyncmq_cli.output.text.escape import escape
+from asyncmq_cli.output.text.job_detail import HEADINGS
 from asyncmq_cli.ui.dialogs.questions import Ask
 from asyncmq_cli.ui.pages.page import Page
 
@@ -58,8 +59,7 @@ def shown(detail: JobDetail, *, show_secrets: bool) -> dict[str, Any]:
     for name in ("args", "kwargs", "result"):
         if data.get(name) not in (None, [], {}):
             found[name] = data[name]
-    hidden = {"args", "kwargs", "result", "last_error", "error_traceback"}
-    found["fields"] = {name: value for name, value in data.items() if name not in hidden}
+    found["fields"] = {name: value for name, value in data.items() if name not in HEADINGS}
     return found
 
 

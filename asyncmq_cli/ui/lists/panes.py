@@ -9,7 +9,7 @@ from textual.containers import Vertical
 from textual.widgets import Static
 
 from asyncmq_cli.models.values import counted
-from asyncmq_cli.output.tables.columns import chosen
+from asyncmq_cli.output.tables.columns import chosen, in_order_of
 from asyncmq_cli.output.tables.tables import human
 from asyncmq_cli.ui.lists.listing import Held, Listing
 from asyncmq_cli.ui.lists.rows import RowsInSight, StreamedRows
@@ -175,15 +175,9 @@ class HeldPane(Pane[T]):
         """Filter and sort the rows that have been read."""
         rows = [row for row in self.every if self._passes(row)]
         if self.order is not None:
-            field = self.order
-            (column,) = chosen(self.every_column, [field])
-            number = column.kind in ("number", "seconds", "time")
-            known = [row for row in rows if column.value(row) is not None]
-            unknown = [row for row in rows if column.value(row) is None]
-            known.sort(
-                key=lambda row: column.value(row) if number else str(column.value(row)), reverse=number
-            )
-            rows = known + unknown
+            # The largest number comes first, and the first text.
+            (column,) = chosen(self.every_column, [self.order])
+            rows = in_order_of(rows, [column], f"{'-' if column.has_numbers else ''}{column.field}")
         self.listing.empty = self.empty if not self.text else f"no {self.noun} shows {self.text!r}"
         self.listing.show(Held(rows, self.now), self.columns)
 
