@@ -119,8 +119,11 @@ class _Sources:
         self._flags, self._env, self._stored = flags, env, stored
         self.origins: dict[str, str] = {}
 
-    def find(self, key: str, default: Any, *, variable: str = "", url: Any = None) -> tuple[str, Any]:
-        """The name of the source, and the value. `url` is the setting's value in the Redis URL."""
+    def read(
+        self, key: str, read: Callable[[str, Any], Any], default: Any, variable: str = "", url: Any = None
+    ) -> Any:
+        """The value as parsed by `read`, which also gets the setting's name for messages. `url` is its value
+        in the Redis URL."""
         given = {
             f"--{key}": self._flags.get(key),
             variable: self._env.get(variable) if variable else None,
@@ -130,18 +133,8 @@ class _Sources:
         # An empty environment variable counts as not set.
         where = next((where for where, value in given.items() if value not in (None, "")), DEFAULT)
         self.origins[key] = where
-        return _called(key, where), given.get(where, default)
-
-    def read(
-        self, key: str, read: Callable[[str, Any], Any], default: Any, variable: str = "", url: Any = None
-    ) -> Any:
-        """The value as parsed by `read`."""
-        return read(*self.find(key, default, variable=variable, url=url))
-
-
-def _called(key: str, where: str) -> str:
-    """The name of a setting from this source, for an error message."""
-    return where if where.startswith(("--", "ASYNCMQ_")) else f"{key} in {where}"
+        name = where if where.startswith(("--", "ASYNCMQ_")) else f"{key} in {where}"
+        return read(name, given.get(where, default))
 
 
 def resolve(
@@ -177,7 +170,7 @@ def resolve(
         stalled_check_interval=place.stalled_check_interval,
         records=bool(keys.get("record", not rules.read_only_by)),
         timeout=sources.read("timeout", _duration, DEFAULT_TIMEOUT, url=address.timeout),
-        actor=sources.find("actor", "", variable="ASYNCMQ_ACTOR")[1] or default_actor(),
+        actor=sources.read("actor", _actor, "", "ASYNCMQ_ACTOR"),
         color=sources.read("color", _color, "auto"),
         audit_maxlen=_count("ASYNCMQ_AUDIT_MAXLEN", env.get("ASYNCMQ_AUDIT_MAXLEN") or DEFAULT_AUDIT_MAXLEN),
         heartbeat_ttl=sources.read(
@@ -216,8 +209,12 @@ def _origins(
     yield "stalled_check_interval", place.settings or DEFAULT
 
 
-_PASSWORD_KEYS = ("password_file", "password_command", "credentials")
-_PASSWORD_VARIABLES = ("ASYNCMQ_PASSWORD_FILE", "ASYNCMQ_PASSWORD_COMMAND", "ASYNCMQ_CREDENTIALS")
+_PASSWORD_KEYS = {
+    "ASYNCMQ_PASSWORD_FILE": "password_file",
+    "ASYNCMQ_PASSWORD_COMMAND": "password_command",
+    "ASYNCMQ_CREDENTIALS": "credentials",
+}
+"""The keys of the file, by the variables that mean the same."""
 _OFF = ("", "0", "false", "no", "off")
 
 
@@ -239,9 +236,8 @@ def _rules(flags: Mapping[str, Any], env: Mapping[str, str], place: Place) -> Ru
 def _password_source(env: Mapping[str, str], place: Place) -> dict[str, Any]:
     """`password_file` or `password_command`, or neither. The environment takes precedence over the file. The
     file's password is only for the file's own URL and is not sent to another server."""
-    names = dict(zip(_PASSWORD_VARIABLES, _PASSWORD_KEYS, strict=True))
-    given = {key: env[name] for name, key in names.items() if env.get(name)} or {
-        key: place.secrets[key] for key in names.values() if place.secrets.get(key)
+    given = {key: env[name] for name, key in _PASSWORD_KEYS.items() if env.get(name)} or {
+        key: place.secrets[key] for key in _PASSWORD_KEYS.values() if place.secrets.get(key)
     }
     if len(given) > 1:
         raise UsageProblem(f"{' and '.join(given)} exclude each other")
@@ -263,7 +259,7 @@ def _password_source(env: Mapping[str, str], place: Place) -> dict[str, Any]:
 
 
 def _password_origin(env: Mapping[str, str], found: Config, place: Place) -> str:
-    variable = next((name for name in _PASSWORD_VARIABLES if env.get(name)), "")
+    variable = next((name for name in _PASSWORD_KEYS if env.get(name)), "")
     if found.password_source is None:
         return DEFAULT
     return place.source if found.address.password is not None else variable or place.source or FILE
@@ -279,8 +275,10 @@ def _redacted(env: Mapping[str, str], file: ConfigFile, place: Place) -> Iterato
         yield "ASYNCMQ_REDACT", [name.strip() for name in text.split(",") if name.strip()]
 
 
-def default_actor() -> str:
-    """`user@host`, as far as this machine knows them."""
+def _actor(name: str, value: str) -> str:
+    """The value, or if it is empty `user@host`, as far as this machine knows them."""
+    if value:
+        return value
     import getpass
     import socket
 
@@ -290,16 +288,6 @@ def default_actor() -> str:
         # A container may run as a user id that has no name.
         user = str(os.getuid())
     return f"{user}@{socket.gethostname()}"
-
-
-def _positive(name: str, value: Any) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = 0.0
-    if not 0 < number < 1e9:
-        raise UsageProblem(f"{name} must be a number above 0, not {value!r}")
-    return number
 
 
 def _duration(name: str, value: Any) -> float:
@@ -314,7 +302,12 @@ def _duration(name: str, value: Any) -> float:
 
 
 def _count(name: str, value: Any) -> int:
-    number = _positive(name, value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = 0.0
+    if not 0 < number < 1e9:
+        raise UsageProblem(f"{name} must be a number above 0, not {value!r}")
     if not number.is_integer():
         raise UsageProblem(f"{name} must be a whole number, not {value!r}")
     return int(number)

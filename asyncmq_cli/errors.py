@@ -343,26 +343,6 @@ class DemoUnavailable(AdminError):
     code = "demo_unavailable"
 
 
-class Interrupted(AdminError):
-    """Ctrl-C has ended the command. Changes made so far stay, and are audited. The exit status is the one
+class Interrupted(CodedError):
+    """A signal has ended the command. Changes made so far stay, and are audited. `exit_code` is the status
     that a shell reports for a process that the signal has ended."""
-
-    code, exit_code = "interrupted", ExitStatus.INTERRUPTED
-
-
-class HungUp(Interrupted):
-    """The same as Interrupted, by SIGHUP: the terminal is gone."""
-
-    code, exit_code = "hung_up", ExitStatus.HUNG_UP
-
-
-class QuitByKey(Interrupted):
-    r"""The same as Interrupted, by SIGQUIT: Ctrl-\."""
-
-    code, exit_code = "quit", ExitStatus.QUIT
-
-
-class Terminated(Interrupted):
-    """The same as Interrupted, by SIGTERM."""
-
-    code, exit_code = "terminated", ExitStatus.TERMINATED

@@ -8,12 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
 from msgspec import Struct
 
 from asyncmq_cli.durations import interval, seconds
 from asyncmq_cli.errors import UsageProblem
-from asyncmq_cli.system.process import interruption
 
 if TYPE_CHECKING:
     from asyncmq_cli.cli.session import Session
@@ -90,6 +88,7 @@ def watch(
 ) -> None:
     """Repeat the check until a signal ends it. `what` distinguishes this check from others on the same
     Redis."""
+    from asyncmq_cli.cli.watch import ends_quietly
     from asyncmq_cli.output.text import checks
     from asyncmq_cli.services.monitoring.notices import Notifier
 
@@ -100,7 +99,7 @@ def watch(
     notifier = Notifier(options.hold, redis, f"asyncmq-{digest}", checks.trouble)
     delivery = _Delivery(session, options, notifier)
     shown = None
-    try:
+    with ends_quietly():
         while True:
             began = time.monotonic()
             report = check()
@@ -111,9 +110,6 @@ def watch(
                 session.out.flush()
             shown = notifier.states
             delivery.run(until=began + max(options.every, 2 * took))
-    except KeyboardInterrupt as exc:
-        # Exit with the status of an interruption, but without its error line: nothing was left undone.
-        raise typer.Exit(interruption(exc).exit_code) from exc
 
 
 class _Delivery:

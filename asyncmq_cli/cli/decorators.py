@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.cli.session import Session
 
 Function = Callable[..., Any]
+_ONE_CONTEXT = "only commands that read, and end by themselves, take several"
 
 
 def command(
@@ -60,12 +61,12 @@ def command(
             _check_format(ctx, flags, formats)
             reads = redis and not changes and (not is_change or given.get("repair") is False)
             if "all_contexts" in flags or "," in (flags.get("context") or ""):
-                from asyncmq_cli.cli import several as contexts
+                from asyncmq_cli.cli.several import run
 
                 if not (several and reads):
-                    contexts.require_one(flags, ctx.command_path)
+                    raise UsageProblem(f"'{ctx.command_path}' takes one context", hint=_ONE_CONTEXT)
                 words = ctx.command_path.partition(" ")[2]
-                return contexts.run(flags, lambda session: function(session, **given), words)
+                return run(flags, lambda session: function(session, **given), words)
             writes = changes or (is_change and not given["dry_run"] and given.get("repair", True))
             with _session_of(ctx, flags, given, redis=redis) as session:
                 if writes:

@@ -11,9 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from asyncmq_cli.system.process import interruption
+from asyncmq_cli.cli.watch import ends_quietly
 
 if TYPE_CHECKING:
     from asyncmq_cli.cli.session import Session
@@ -49,13 +47,11 @@ def serve(
     session.out.remark("note", f"serving {session.config.shown_url} on {server.url}/metrics")
     try:
         was_away = False
-        while True:
-            pause = exporter.read()
-            was_away = _report(session, exporter.state, was_away=was_away)
-            time.sleep(pause)
-    except KeyboardInterrupt as exc:
-        # Exit with the status of an interruption, but without its error line: nothing was left undone.
-        raise typer.Exit(interruption(exc).exit_code) from exc
+        with ends_quietly():
+            while True:
+                pause = exporter.read()
+                was_away = _report(session, exporter.state, was_away=was_away)
+                time.sleep(pause)
     finally:
         server.close()
 

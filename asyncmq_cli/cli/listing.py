@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from asyncmq_cli.cli.options import option, whole_number
+from asyncmq_cli.cli.session import FILTERS
 from asyncmq_cli.errors import command_line
 from asyncmq_cli.models.jobs import whole_page
 from asyncmq_cli.models.values import chunked
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 _USUAL_SIZE, _LARGEST = 20, 1000
 _PROBLEMS_NAMED = 5
 _EVERYWHERE = "--state all searches every state"
-_FILTER = ("q", "task", "job_id", "where", "group", "older_than", "newer_than")
 
 Listed = TypeVar("Listed", "Job", "Repeatable")
 
@@ -207,7 +207,7 @@ def note_no_match(session: Session, state: str, others: str | None = _EVERYWHERE
     session.out.remark("note", "; ".join(filter(None, (what, others))))
 
 
-def given_filter(session: Session, names: Sequence[str] = _FILTER) -> list[str]:
+def given_filter(session: Session, names: Sequence[str] = FILTERS) -> list[str]:
     """The filter options that are set, as text: `--q marta`, `--task send`."""
     given = [(name, session.flags[name]) for name in names if session.flags.get(name)]
     values = [

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+FILTERS = ("q", "task", "job_id", "where", "group", "older_than", "newer_than")
+"""The options that make a JobFilter."""
 _REMEMBERED = 1000
 
 

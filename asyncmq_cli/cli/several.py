@@ -26,20 +26,6 @@ _CHECK_LINE = re.compile(r"ASYNCMQ (?P<state>[A-Z]+) - (?P<text>.*?)(?: \| (?P<n
 _NUMBER = re.compile(r"(?P<label>'(?:[^']|'')+'|[^\s=']+)=(?P<value>\S+)")
 
 
-def wanted(flags: Mapping[str, Any]) -> bool:
-    """Whether the options may name more than one context."""
-    return "all_contexts" in flags or "," in (flags.get("context") or "")
-
-
-def require_one(flags: Mapping[str, Any], command_path: str) -> None:
-    """Raises UsageProblem if several contexts are given. For commands that accept only one."""
-    if wanted(flags):
-        raise UsageProblem(
-            f"'{command_path}' takes one context",
-            hint="only commands that read, and end by themselves, take several",
-        )
-
-
 def _names(flags: Mapping[str, Any]) -> list[str]:
     import os
 

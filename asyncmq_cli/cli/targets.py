@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from msgspec import Struct
 
 from asyncmq_cli.cli.options import literal
+from asyncmq_cli.cli.session import FILTERS
 from asyncmq_cli.durations import seconds
 from asyncmq_cli.errors import JobNotFound, UsageProblem, command_line
 from asyncmq_cli.models.values import DEAD_STATES
 from asyncmq_cli.system.process import lines_of_stdin
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from asyncmq_cli.cli.session import Session
     from asyncmq_cli.services.changes.selection import Selection
 
@@ -138,7 +137,6 @@ def which_jobs(queue: str | None = None) -> UsageProblem:
     )
 
 
-FILTERS = ("q", "task", "job_id", "group", "older_than", "newer_than", "where")
 _RATE = re.compile(r"(?P<count>\d+(?:\.\d+)?)\s*/\s*(?P<unit>s|sec|second|m|min|minute)")
 _UNIT_SECONDS = {"s": 1, "m": 60}
 _SHARE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*%?")

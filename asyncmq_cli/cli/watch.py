@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import typer
@@ -26,6 +27,16 @@ _PAST = 1800.0
 """Seconds of history that the trends show at the start."""
 
 _INSTEAD = "'asyncmq events tail' follows changes in a pipe"
+
+
+@contextmanager
+def ends_quietly() -> Iterator[None]:
+    """A context that a signal ends with the status of an interruption, but without its error line: nothing
+    was left undone."""
+    try:
+        yield
+    except KeyboardInterrupt as exc:
+        raise typer.Exit(interruption(exc).exit_code) from exc
 
 
 def is_wanted(session: Session) -> bool:
@@ -110,7 +121,7 @@ def watch(
     board = _Board(session, frame, every, poller.first())
     session.has_screen = True
     try:
-        with LiveScreen(board.lines) as screen:
+        with ends_quietly(), LiveScreen(board.lines) as screen:
             screen.draw()
             while screen.wait(board.outage.pause if board.outage else poller.pause(every)):
                 session.warnings.clear()
@@ -119,9 +130,6 @@ def watch(
                 if not isinstance(found, Outage):
                     board.show(found)
                 screen.draw()
-    except KeyboardInterrupt as exc:
-        # Exit with the status of an interruption, but without its error line: nothing was left undone.
-        raise typer.Exit(interruption(exc).exit_code) from exc
     finally:
         session.has_screen = False
 

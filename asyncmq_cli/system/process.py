@@ -22,15 +22,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, TextIO
 
-from asyncmq_cli.errors import (
-    HungUp,
-    Interrupted,
-    OutputClosed,
-    OutputFailed,
-    QuitByKey,
-    Terminated,
-    UsageProblem,
-)
+from asyncmq_cli.errors import Interrupted, OutputClosed, OutputFailed, UsageProblem
 
 _PATIENCE = 2.0
 """Seconds that the reader has for each remaining piece of output after a signal."""
@@ -155,7 +147,13 @@ def lines_of_stdin() -> list[bytes]:
 _REPORT_PATIENCE = 2.0
 """Seconds for printing the report of a change after a signal."""
 
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+ENDING = {
+    signal.SIGINT: "interrupted",
+    signal.SIGTERM: "terminated",
+    signal.SIGHUP: "hung_up",
+    signal.SIGQUIT: "quit",
+}
+"""The signals that end the program, and the codes of their errors."""
 
 
 class Ended(KeyboardInterrupt):
@@ -167,16 +165,15 @@ class Ended(KeyboardInterrupt):
         _ending.is_under_way = _ending.is_under_way or number != signal.SIGINT
 
 
-_ENDINGS = (Interrupted, HungUp, QuitByKey, Terminated)
-
-
 def interruption(exc: KeyboardInterrupt, outcome: str | None = None) -> Interrupted:
     """The error for a signal; a plain KeyboardInterrupt comes from Ctrl-C. `outcome` says what became of the
     changes."""
-    status = 128 + (exc.number if isinstance(exc, Ended) else signal.SIGINT)
-    kind = next((kind for kind in _ENDINGS if kind.exit_code == status), Interrupted)
-    word = kind.code.replace("_", " ")
-    return kind(f"{word}; {outcome}" if outcome else word)
+    number = exc.number if isinstance(exc, Ended) else signal.SIGINT
+    code = ENDING[signal.Signals(number)]
+    word = code.replace("_", " ")
+    error = Interrupted(code, f"{word}; {outcome}" if outcome else word)
+    error.exit_code = 128 + number
+    return error
 
 
 class _Ending:

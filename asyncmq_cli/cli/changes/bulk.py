@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 _IDLE_NAMED = 5
-_REMOVALS = ("remove", "drain", "clean")
+_REMOVALS = ("remove", "drain", "clean", "obliterate")
 Run = Callable[["ChangeRequest"], "ChangeReport"]
 
 
@@ -85,7 +85,7 @@ def change_jobs(session: Session, targets: Targets, run: Run, options: ChangeOpt
 
 
 def _report(
-    session: Session, report: ChangeReport, options: ChangeOptions, idle: Sequence[str], *, brief: bool
+    session: Session, report: ChangeReport, options: ChangeOptions, idle: Sequence[str] = (), *, brief: bool
 ) -> None:
     try:
         report_change(session, report, brief=brief)
@@ -375,12 +375,8 @@ def obliterate_queue(session: Session, queue: str, options: ChangeOptions, *, fo
             session.out.remark("warning", line)
     with progress.of_changes(session.out, "obliterate", chosen.count, rate) as advance:
         report = session.job_changes.obliterate(request(advance), force=force)
-    try:
-        is_refused = len(report.results) == 1 and not report.succeeded
-        report_change(session, report, brief=not is_refused)
-    finally:
-        if options.backup is not None and report.succeeded and not report.dry_run:
-            confirm.note_backup(session, options.backup)
+    is_refused = len(report.results) == 1 and not report.succeeded
+    _report(session, report, options, brief=not is_refused)
 
 
 def _every_job(session: Session, queue: str, options: ChangeOptions) -> Selection:
@@ -408,11 +404,10 @@ def _ask_for_name(
     live = session.job_changes.live_workers(queue)
     serve = "1 live worker serves" if live == 1 else f"{live:,} live workers serve"
     workers = [f"{serve} it, so it stays listed until they end"] if live else []
-    backup = confirm.NO_BACKUP if options.backup is None else f"backup: {options.backup}"
     confirm.ask_for_name(
         session,
         queue,
         f"Obliterate queue {queue}: {what}",
         f"obliterate queue {queue!r}: {what}",
-        remarks=[*workers, *overflow, backup],
+        remarks=[*workers, *overflow, *_of_backup(options)],
     )

@@ -137,15 +137,7 @@ def ask_about(
         _type_name(session, [*lines, *remarks, question])
         session.guard.confirmed = True
         return
-    from asyncmq_cli.output.text.escape import escape
-
-    try:
-        session.out.prompt([*map(escape, [*lines, *remarks, f"{question} [y/N] "])])
-        answer = sys.stdin.readline().strip().lower()
-    except KeyboardInterrupt as exc:
-        session.out.prompt(["\n"])
-        raise interruption(exc, "nothing was changed") from exc
-    if answer not in ("y", "yes"):
+    if _answer(session, [*lines, *remarks, f"{question} [y/N] "]).lower() not in ("y", "yes"):
         raise NotConfirmed("not confirmed; nothing was changed")
 
 
@@ -171,17 +163,21 @@ def ask_name(session: Session, deed: str) -> None:
 
 def _type_name(session: Session, lines: Sequence[str], name: str | None = None) -> None:
     """Ask for `name`, by default the name of the context. Raises NotConfirmed unless it is typed."""
+    name = session.config.context if name is None else name
+    if _answer(session, [*lines, f"Type {name} to go on: "]) != name:
+        raise NotConfirmed(f"not confirmed: {name!r} was not typed; nothing was changed")
+
+
+def _answer(session: Session, lines: Sequence[str]) -> str:
+    """Print the lines, of which the last is the question, and read the answer."""
     from asyncmq_cli.output.text.escape import escape
 
-    name = session.config.context if name is None else name
     try:
-        session.out.prompt([*map(escape, [*lines, f"Type {name} to go on: "])])
-        answer = sys.stdin.readline().strip()
+        session.out.prompt([*map(escape, lines)])
+        return sys.stdin.readline().strip()
     except KeyboardInterrupt as exc:
         session.out.prompt(["\n"])
         raise interruption(exc, "nothing was changed") from exc
-    if answer != name:
-        raise NotConfirmed(f"not confirmed: {name!r} was not typed; nothing was changed")
 
 
 def of_preview(verb: str, preview: ChangeReport, remarks: Sequence[str]) -> Confirmation:

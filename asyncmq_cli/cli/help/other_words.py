@@ -124,9 +124,6 @@ REASONS: Mapping[tuple[str, str], str] = {
 }
 """By noun and verb: for a verb that the noun does not have, what to do instead."""
 
-MISSING: Mapping[str, tuple[str, str, str]] = {}
-"""By verb: for a verb that no noun has, what to do instead. Ignored for a noun that has this verb."""
-
 # For a word that asks to read, a hint never suggests a verb that changes something. No hint suggests an
 # option that drops a safeguard.
 # fmt: off

@@ -30,7 +30,7 @@ _GROUP_ID = re.compile(r"[0-9a-f]{4,12}")
 def no_such_command(group: Any, word: str, context: Any) -> UsageProblem:
     """The error for an unknown noun or verb; its hint names the nearest ones."""
     path = context.command_path
-    reason = _reason(path, [word, *other_words.NAMES.get(word.lower(), ())], context)
+    reason = _reason(path, [word, *other_words.NAMES.get(word.lower(), ())])
     near = [] if reason is not None else _meant(group, word, context)
     shown = reason or (None if near else _verb_first(word, context)) or hint(near, path)
     return UsageProblem(f"no such command {word!r}", hint=shown, details={"nearest": near})
@@ -138,7 +138,7 @@ def no_such_option(context: Any, name: str) -> UsageProblem:
     params = context.command.get_params(context)
     options = [p for p in params if p.param_type_name == "option" and not p.hidden]
     takes_queue = any(p.param_type_name == "argument" and _is_queue(p) for p in params)
-    reason = _reason(path, [name], context)
+    reason = _reason(path, [name])
     if reason is None and name in ("--queue", "--queues") and takes_queue:
         reason = f"the queue is an argument: '{path} QUEUE'"
     known = [each for option in options for each in option.opts if each.startswith("--")]
@@ -222,14 +222,10 @@ def _noun(path: str) -> str:
     return (path.split()[1:2] or [""])[0]
 
 
-def _reason(path: str, words: Sequence[str], context: Any) -> str | None:
-    """What to do instead, for a verb that this noun, or the whole program, does not have; else None."""
+def _reason(path: str, words: Sequence[str]) -> str | None:
+    """What to do instead, for a verb that this noun does not have; else None."""
     found = (other_words.REASONS.get((_noun(path), word)) for word in words)
-    reason = next((each for each in found if each is not None), None)
-    if reason is None and words[0].lower() in other_words.MISSING:
-        noun, verb, why = other_words.MISSING[words[0].lower()]
-        reason = None if verb in _verbs(context)[noun] else why
-    return reason
+    return next((each for each in found if each is not None), None)
 
 
 def _verbs(context: Any) -> dict[str, Any]:

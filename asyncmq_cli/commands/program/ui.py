@@ -7,16 +7,13 @@ import os
 import sys
 from typing import Annotated
 
-import typer
-
 from asyncmq_cli.cli.around_typer import lone
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.options import option
 from asyncmq_cli.cli.session import Session
-from asyncmq_cli.cli.watch import LEAST_INTERVAL
+from asyncmq_cli.cli.watch import LEAST_INTERVAL, ends_quietly
 from asyncmq_cli.durations import interval
 from asyncmq_cli.errors import AdminError, UsageProblem
-from asyncmq_cli.system.process import interruption
 
 app = lone()
 
@@ -45,11 +42,8 @@ def ui(session: Session, every: EveryOption = "2") -> None:
     _require_terminal(session)
     from asyncmq_cli.ui.app import run
 
-    try:
+    with ends_quietly():
         run(session, interval("--every", every, LEAST_INTERVAL))
-    except KeyboardInterrupt as exc:
-        # Exit with the status of an interruption, but without its error line: nothing was left undone.
-        raise typer.Exit(interruption(exc).exit_code) from exc
 
 
 def _require_terminal(session: Session) -> None:

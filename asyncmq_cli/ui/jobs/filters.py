@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.style import Style
 from rich.text import Text
 
-from asyncmq_cli.cli.targets import FILTERS
+from asyncmq_cli.cli.session import FILTERS
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.jobs import QueueScope
 from asyncmq_cli.output.tables.tables import STATE_STYLES
