@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.changes import Guard
     from asyncmq_cli.storage.client.push import RuntimeEvents
     from asyncmq_cli.storage.integrity.candidates import QueueWalk
-    from asyncmq_cli.storage.integrity.damaged_keys import OrphanedKey
-    from asyncmq_cli.storage.integrity.evidence import Evidence
+    from asyncmq_cli.storage.integrity.damaged_keys import DamagedKeys
+    from asyncmq_cli.storage.integrity.evidence import EvidenceReader
+    from asyncmq_cli.storage.read.job_dump import JobDumps
     from asyncmq_cli.storage.read.latest_jobs import PlacedJob
     from asyncmq_cli.storage.read.lists import JobLists
     from asyncmq_cli.storage.read.locate import Bonds
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.read.sizes import Sizes
     from asyncmq_cli.storage.read.workers import ClaimReader, WorkerReader
     from asyncmq_cli.storage.schema.job import Location
-    from asyncmq_cli.storage.schema.job_dump import JobDump
     from asyncmq_cli.storage.write.audit_stream import AuditLog
     from asyncmq_cli.storage.write.job_changes import Changes
     from asyncmq_cli.storage.write.metrics_stream import MetricsLog
@@ -165,6 +165,24 @@ class Store:
         return ClaimReader(self._redis, self.jobs)
 
     @cached_property
+    def dumps(self) -> JobDumps:
+        from asyncmq_cli.storage.read.job_dump import JobDumps
+
+        return JobDumps(self._redis)
+
+    @cached_property
+    def evidence(self) -> EvidenceReader:
+        from asyncmq_cli.storage.integrity.evidence import EvidenceReader
+
+        return EvidenceReader(self._redis)
+
+    @cached_property
+    def damaged_keys(self) -> DamagedKeys:
+        from asyncmq_cli.storage.integrity.damaged_keys import DamagedKeys
+
+        return DamagedKeys(self._redis, self.queue_names.all, self.warn)
+
+    @cached_property
     def metrics(self) -> MetricsLog:
         from asyncmq_cli.storage.write.metrics_stream import MetricsLog
 
@@ -254,82 +272,11 @@ class Store:
 
         return find_repeating(self._redis, queue, job_ids)
 
-    def read_dumps(self, queue: str, locations: list[Location]) -> None:
-        """Set the `dump` of each location for a backup, or its `problem` if it cannot be read."""
-        from asyncmq_cli.storage.read.job_dump import read_dumps
-
-        read_dumps(self._redis, queue, locations)
-
-    def results(self, queue: str, job_ids: list[str]) -> list[bytes | None]:
-        """The stored result of each job as bytes, or None. Raises WrongType."""
-        from asyncmq_cli.storage.read.job_dump import read_results
-
-        return read_results(self._redis, queue, job_ids)
-
-    def next_score(self, queue: str, dump: JobDump) -> float:
-        """The score that puts the job after the waiting jobs of its priority. Raises WrongType."""
-        from asyncmq_cli.storage.read.job_dump import next_score
-
-        return next_score(self._redis, queue, dump)
-
-    def first_restores(self, runs: Collection[str]) -> dict[str, float]:
-        """By run id, for the removals whose backup was restored before: when the first restore began, in
-        epoch seconds. Raises WrongType."""
-        from asyncmq_cli.storage.read.job_dump import first_restores
-
-        return first_restores(self._redis, sorted(runs))
-
-    def existing_jobs(self, queue: str, job_ids: list[str]) -> tuple[set[str], set[str]]:
-        """The ids of the jobs that exist, and the ids that are marked as cancelled. Raises WrongType."""
-        from asyncmq_cli.storage.read.job_dump import existing_jobs
-
-        return existing_jobs(self._redis, queue, job_ids)
-
-    def read_evidence(
-        self, queue: str, job_ids: Collection[str], places: Sequence[str] = PLACES
-    ) -> Iterator[list[Evidence]]:
-        """Everything that Redis stores about these jobs, in chunks of bounded size. `places` are the sorted
-        sets that may hold any of them as a whole."""
-        from asyncmq_cli.storage.integrity.evidence import read_evidence
-
-        return read_evidence(self._redis, queue, job_ids, places)
-
-    def fetch_members(self, queue: str, found: Sequence[Evidence]) -> list[Evidence]:
-        """The jobs whose members still exist, with the members' texts."""
-        from asyncmq_cli.storage.integrity.evidence import fetch_members
-
-        return fetch_members(self._redis, queue, found)
-
     def walk(self, queue: str) -> QueueWalk:
         """The walks through a queue's collections that find jobs which may be damaged."""
         from asyncmq_cli.storage.integrity.candidates import QueueWalk
 
         return QueueWalk(self._redis, queue)
-
-    def orphaned_payloads(self, queues: Sequence[str]) -> Iterator[OrphanedKey]:
-        """Payload keys that have no record or the wrong type. They belong to these queues, or to queues whose
-        longer names begin with theirs."""
-        from asyncmq_cli.storage.integrity.damaged_keys import orphaned_payloads
-
-        return orphaned_payloads(self._redis, queues, self.queue_names.all)
-
-    def orphaned_dependencies(self, queues: Sequence[str]) -> Iterator[OrphanedKey]:
-        """The same for sets of parents and children whose job does not exist, or that have the wrong type."""
-        from asyncmq_cli.storage.integrity.damaged_keys import orphaned_dependencies
-
-        return orphaned_dependencies(self._redis, queues, self.queue_names.all)
-
-    def wrong_streams(self) -> list[str]:
-        """The keys of the tool's own streams that are not streams."""
-        from asyncmq_cli.storage.integrity.damaged_keys import wrong_streams
-
-        return wrong_streams(self._redis, self.warn)
-
-    def wrong_keys(self, queue: str) -> list[str]:
-        """The keys of the queue that do not have the type that AsyncMQ gives them."""
-        from asyncmq_cli.storage.integrity.damaged_keys import wrong_keys
-
-        return wrong_keys(self._redis, queue)
 
     @contextmanager
     def errors(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ import redis
 from asyncmq.backends.redis import RedisBackend
 
 from asyncmq_cli.demo.server import PrivateRedis
+from asyncmq_cli.storage.read.job_dump import JobDumps
 from asyncmq_cli.storage.store import Store
 from asyncmq_cli.storage.write.job_changes import Changes
 from tests.conftest import Run, run_tool
@@ -39,7 +40,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         monkeypatch.setattr(owner, name, noted)
 
-    for owner, name in ((Store, "locate"), (Store, "read_dumps"), (Changes, "send"), (Changes, "outcomes")):
+    for owner, name in ((Store, "locate"), (JobDumps, "read"), (Changes, "send"), (Changes, "outcomes")):
         note(owner, name)
     for name in ("retry", "remove"):
         note(Changes, name)
@@ -65,7 +66,7 @@ def test_a_batch_for_a_backup_is_read_after_the_previous_batch(
     library.with_backend(server.url, fill)
     backup = str(tmp_path / "removed.ndjson")
     assert cli("dlq", "remove", QUEUE, "--all", "--yes", "--backup", backup).code == 0
-    batch = ["read_dumps", "remove", "send", "outcomes"]
+    batch = ["read", "remove", "send", "outcomes"]
     assert [step for step in steps if step != "locate"] == batch * 5
 
 

@@ -260,7 +260,7 @@ class Restorer(JobRunner):
         it: the event was written together with the removal. A restore also has its event there.
         """
         last, oldest = self._last_events(entries)
-        restored = self.store.first_restores({entry.run for entry in entries})
+        restored = self.store.dumps.first_restores({entry.run for entry in entries})
         for entry in entries:
             action = last.get((entry.run, entry.queue, entry.id))
             if action == RESTORE:
@@ -299,7 +299,7 @@ class Restorer(JobRunner):
         for queue, of_queue in by_queue.items():
             for piece in chunked(of_queue, _LOOKED_FOR_AT_A_TIME):
                 try:
-                    existing, cancelled = self.store.existing_jobs(queue, [entry.id for entry in piece])
+                    existing, cancelled = self.store.dumps.existing(queue, [entry.id for entry in piece])
                 except WrongType as exc:
                     for entry in piece:
                         self._refuse(entry, exc)
@@ -332,7 +332,7 @@ class Restorer(JobRunner):
         if any(parts.places) or job_of(parts).status != "active":
             return parts, None
         try:
-            score = self.store.next_score(queue, parts)
+            score = self.store.dumps.next_score(queue, parts)
         except AdminError as exc:
             return parts, f"it was active when it was removed, and nothing runs it: {exc.message}"
         return parts.waiting_at(score), "it was active when it was removed; it is waiting now"

@@ -222,7 +222,7 @@ class JobRunner(Runner):
             return
         for piece in independent_batches(locations):
             for some in _pieces_by_size(piece):
-                self.store.read_dumps(queue, some)
+                self.store.dumps.read(queue, some)
                 yield some
                 # Free the parts: they are large, and in the backup by now.
                 for location in some:

@@ -59,7 +59,7 @@ class JobChangeService:
                 attempt.details["dead_letters"] = dead_letters
             reset_at = now() if reset else None
             if edits:
-                (result,) = self._store.results(location.queue, [location.id])
+                (result,) = self._store.dumps.results(location.queue, [location.id])
                 edit, priority = edited_and_retried(location, _applying(edits), result, reset_at=reset_at)
                 _keep_replaced(attempt, location, edit, edits, request)
                 change = self._store.changes.retry_edited(edit, priority, location, attempt.draft())

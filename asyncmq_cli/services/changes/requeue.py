@@ -52,11 +52,11 @@ class Requeuer(JobRunner):
             if missing is not None:
                 yield from ((Attempt(self, queue, job_id), missing) for job_id in ids)
                 continue
-            for found in self.store.read_evidence(queue, ids):
+            for found in self.store.evidence.read(queue, ids):
                 yield from self._batches(self._planned(found))
 
     def _planned(self, found: Sequence[Evidence]) -> Iterator[Planned | Refused]:
-        whole = {one.location.id for one in self.store.fetch_members(self._queue, found)}
+        whole = {one.location.id for one in self.store.evidence.fetch_members(self._queue, found)}
         for one in found:
             attempt = Attempt(self, self._queue, one.location.id)
             error = self._unusable(one, whole)

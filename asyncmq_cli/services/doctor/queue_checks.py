@@ -58,7 +58,7 @@ def confirmed(first: Sequence[QueueFinding], second: Sequence[QueueFinding]) -> 
 
 
 def _keys(store: Store, queue: str) -> Iterator[QueueFinding]:
-    for key in store.wrong_keys(queue):
+    for key in store.damaged_keys.wrong_types(queue):
         yield QueueFinding("wrong_type", (key,), 1, (key,))
 
 

@@ -223,7 +223,7 @@ def with_removed_data(
     `removed`, or only `removed_bytes` if the data is too large. Raises WrongType."""
     for piece in chunked(jobs, _RESULTS_AT_A_TIME):
         kept = [found.location.id for _, found in piece if found.has_result and not found.has_record]
-        results = dict(zip(kept, store.results(queue, kept), strict=True)) if kept else {}
+        results = dict(zip(kept, store.dumps.results(queue, kept), strict=True)) if kept else {}
         for code, found in piece:
             yield code, found, _removed_details(_removed_by(code, found, results.get(found.location.id)))
 

@@ -75,7 +75,7 @@ class TwoPassScan:
 
     def run(self, queues: Sequence[str]) -> Iterator[Confirmed]:
         """Yield the damage in `queues`, in chunks."""
-        streams = tuple(self._store.wrong_streams()) if "wrong_type" in self._wanted else ()
+        streams = tuple(self._store.damaged_keys.wrong_streams()) if "wrong_type" in self._wanted else ()
         if streams:
             yield Confirmed(NO_QUEUE, of_queue=[QueueFinding("wrong_type", streams, len(streams))])
         candidates: list[DamageCandidate] = []
@@ -128,8 +128,8 @@ class TwoPassScan:
         """For each queue: the ids of jobs of which a key may be left over, and the keys of the wrong type."""
         chosen = set(queues)
         for code, orphans in (
-            ("payload_without_record", self._store.orphaned_payloads),
-            ("dependencies_left", self._store.orphaned_dependencies),
+            ("payload_without_record", self._store.damaged_keys.orphaned_payloads),
+            ("dependencies_left", self._store.damaged_keys.orphaned_dependencies),
         ):
             if not {code, "wrong_type"}.isdisjoint(self._wanted):
                 found = (one for one in orphans(queues) if one.queue in chosen)
@@ -143,7 +143,7 @@ class TwoPassScan:
         the sorted sets that may hold them. If a job has come into another one since that one was read, its
         evidence differs in the second pass, and it is no longer a candidate."""
         found = []
-        for piece in self._store.read_evidence(queue, ids, places):
+        for piece in self._store.evidence.read(queue, ids, places):
             for evidence in piece:
                 job_id = evidence.location.id
                 code = self._code(evidence, ids[job_id])
@@ -194,7 +194,7 @@ class TwoPassScan:
         lost = self._still_lost(queue, candidates.values())
         held: list[tuple[str, Evidence]] = []
         size = 0
-        for piece in self._store.read_evidence(queue, candidates):
+        for piece in self._store.evidence.read(queue, candidates):
             reported: list[tuple[str, Evidence]] = []
             for evidence in piece:
                 before = candidates[evidence.location.id]
@@ -216,7 +216,7 @@ class TwoPassScan:
 
     def _with_members(self, queue: str, held: Sequence[tuple[str, Evidence]]) -> Confirmed:
         codes = {evidence.location.id: code for code, evidence in held}
-        fetched = self._store.fetch_members(queue, [evidence for _, evidence in held])
+        fetched = self._store.evidence.fetch_members(queue, [evidence for _, evidence in held])
         return Confirmed(queue, [(codes[evidence.location.id], evidence) for evidence in fetched])
 
 

@@ -29,25 +29,77 @@ _COUNTABLE = re.compile(rb"0|[1-9][0-9]{0,14}")
 """The same as `is_countable` in prelude.lua: INCR refuses a number in any other form."""
 
 
-def wrong_streams(client: redis.Redis, warn: Callable[[str], None]) -> list[str]:
-    """The keys of the tool's own streams that are not streams. Warns of those that the user may not read."""
-    found = []
-    for key in (AUDIT_STREAM, METRICS_STREAM):
-        try:
-            if client.type(key) not in (b"none", b"stream"):
-                found.append(to_text(key))
-        except NoPermissionError:
-            warn(f"{to_text(key)!r} is not examined: the Redis user may not read it")
-    return found
+class OrphanedKey(Struct, frozen=True):
+    """A key of a job that has no record. If the key has the wrong type, `wrong_key` is its name."""
+
+    queue: str
+    job_id: str
+    wrong_key: bytes | None = None
 
 
-def wrong_keys(client: redis.Redis, queue: str) -> list[str]:
-    """The keys of the queue that do not have the type that AsyncMQ gives them."""
-    keys = QueueKeys(queue)
-    wrong = _of_wrong_type(client, keys)
-    if not _is_countable(client, keys.waiting_seq):
-        wrong.append(keys.waiting_seq)
-    return [to_text(key) for key in dict.fromkeys(wrong)]
+class DamagedKeys:
+    """Finds damaged keys. `names`, which finds all queues, is called only for an orphaned key. `warn` is
+    called for a key that the user may not read."""
+
+    def __init__(
+        self, client: redis.Redis, names: Callable[[], Sequence[str]], warn: Callable[[str], None]
+    ) -> None:
+        self._redis = client
+        self._names = names
+        self._warn = warn
+
+    def wrong_streams(self) -> list[str]:
+        """The keys of the tool's own streams that are not streams. Warns of those that the user may not
+        read."""
+        found = []
+        for key in (AUDIT_STREAM, METRICS_STREAM):
+            try:
+                if self._redis.type(key) not in (b"none", b"stream"):
+                    found.append(to_text(key))
+            except NoPermissionError:
+                self._warn(f"{to_text(key)!r} is not examined: the Redis user may not read it")
+        return found
+
+    def wrong_types(self, queue: str) -> list[str]:
+        """The keys of the queue that do not have the type that AsyncMQ gives them."""
+        keys = QueueKeys(queue)
+        wrong = _of_wrong_type(self._redis, keys)
+        if not _is_countable(self._redis, keys.waiting_seq):
+            wrong.append(keys.waiting_seq)
+        return [to_text(key) for key in dict.fromkeys(wrong)]
+
+    def orphaned_payloads(self, queues: Sequence[str]) -> Iterator[OrphanedKey]:
+        """Payload keys that have no record, or the wrong type, and may belong to these queues. Names may
+        contain colons, so a key belongs to the queue with the longest matching name."""
+        chosen = set(map(to_bytes, queues))
+        every: Mapping[bytes, QueueKeys] = {}
+        for piece, kinds in _typed_keys(self._redis, PAYLOAD_PATTERN):
+            of_records = run_pipeline(self._redis, [("TYPE", key.rpartition(b":")[0]) for key in piece])
+            for key, kind, of_record in zip(piece, kinds, of_records, strict=True):
+                if (of_record != b"none" and kind == b"string") or chosen.isdisjoint(possible_queues(key)):
+                    continue
+                every = every or _by_name(self._names())
+                owners = ((keys, keys.job_of_payload(key)) for keys in _owners(every, key))
+                keys, job_id = next(((keys, one) for keys, one in owners if one is not None), (None, ""))
+                if keys is None or kind == b"none":
+                    continue
+                if kind != b"string":
+                    yield OrphanedKey(keys.queue, job_id, key)
+                elif not _may_be_record(self._redis, keys, job_id):
+                    yield OrphanedKey(keys.queue, job_id)
+
+    def orphaned_dependencies(self, queues: Sequence[str]) -> Iterator[OrphanedKey]:
+        """The same as `orphaned_payloads`, for sets of parents and children. A key that may belong to an
+        existing job is left out."""
+        chosen = _by_name(queues)
+        every: Mapping[bytes, QueueKeys] = {}
+        for found in _typed_keys(self._redis, DEPENDENCIES_PATTERN):
+            doubtful = [
+                (key, kind) for key, kind, _ in _of_no_job(self._redis, chosen, zip(*found, strict=True))
+            ]
+            if doubtful:
+                every = every or _by_name(self._names())
+                yield from (orphan for *_, orphan in _of_no_job(self._redis, every, doubtful))
 
 
 def _of_wrong_type(client: redis.Redis, keys: QueueKeys) -> list[bytes]:
@@ -65,53 +117,6 @@ def _is_countable(client: redis.Redis, sequence: bytes) -> bool:
     """Whether INCR accepts the sequence of the waiting set. It accepts a missing one."""
     value = scan.get_many(client, [sequence], scan.Pace())[0]
     return value is None or _COUNTABLE.fullmatch(value) is not None
-
-
-class OrphanedKey(Struct, frozen=True):
-    """A key of a job that has no record. If the key has the wrong type, `wrong_key` is its name."""
-
-    queue: str
-    job_id: str
-    wrong_key: bytes | None = None
-
-
-def orphaned_payloads(
-    client: redis.Redis, queues: Sequence[str], names: Callable[[], Sequence[str]]
-) -> Iterator[OrphanedKey]:
-    """Payload keys that have no record, or the wrong type, and may belong to these queues. Names may contain
-    colons, so a key belongs to the queue with the longest matching name. `names`, which finds all queues, is
-    called only if there is such a key.
-    """
-    chosen = set(map(to_bytes, queues))
-    every: Mapping[bytes, QueueKeys] = {}
-    for piece, kinds in _typed_keys(client, PAYLOAD_PATTERN):
-        of_records = run_pipeline(client, [("TYPE", key.rpartition(b":")[0]) for key in piece])
-        for key, kind, of_record in zip(piece, kinds, of_records, strict=True):
-            if (of_record != b"none" and kind == b"string") or chosen.isdisjoint(possible_queues(key)):
-                continue
-            every = every or _by_name(names())
-            owners = ((keys, keys.job_of_payload(key)) for keys in _owners(every, key))
-            keys, job_id = next(((keys, one) for keys, one in owners if one is not None), (None, ""))
-            if keys is None or kind == b"none":
-                continue
-            if kind != b"string":
-                yield OrphanedKey(keys.queue, job_id, key)
-            elif not _may_be_record(client, keys, job_id):
-                yield OrphanedKey(keys.queue, job_id)
-
-
-def orphaned_dependencies(
-    client: redis.Redis, queues: Sequence[str], names: Callable[[], Sequence[str]]
-) -> Iterator[OrphanedKey]:
-    """The same as `orphaned_payloads`, for sets of parents and children. A key that may belong to an existing
-    job is left out."""
-    chosen = _by_name(queues)
-    every: Mapping[bytes, QueueKeys] = {}
-    for found in _typed_keys(client, DEPENDENCIES_PATTERN):
-        doubtful = [(key, kind) for key, kind, _ in _of_no_job(client, chosen, zip(*found, strict=True))]
-        if doubtful:
-            every = every or _by_name(names())
-            yield from (orphan for *_, orphan in _of_no_job(client, every, doubtful))
 
 
 def _of_no_job(

@@ -123,22 +123,53 @@ class Evidence(Struct):
         return len(self.members_in(place)) + (place == "waiting" and self.waits_by_id)
 
 
-def read_evidence(
-    client: redis.Redis, queue: str, job_ids: Collection[str], places: Sequence[str] = PLACES
-) -> Iterator[list[Evidence]]:
-    """The evidence of these jobs, in order, in chunks that depend on their size. Each sorted set of `places`
-    is read once, however many jobs there are; the others are known to hold none of them as a whole.
+class EvidenceReader:
+    """Reads evidence."""
 
-    Raises WrongType only for keys that no other finding reports; see `Location.problem`.
-    """
-    probes = Probes(client, queue)
-    zset_members = find_whole_members(client, probes.keys, job_ids, places)
-    pace = scan.Pace()
-    rest = iter(job_ids)
-    while piece := list(islice(rest, min(pace.count, _JOBS_AT_A_TIME))):
-        found = _read(probes, piece, zset_members)
-        pace.learn(len(found), sum(one.location.size + 1 for one in found))
-        yield found
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis = client
+
+    def read(
+        self, queue: str, job_ids: Collection[str], places: Sequence[str] = PLACES
+    ) -> Iterator[list[Evidence]]:
+        """The evidence of these jobs, in order, in chunks that depend on their size. Each sorted set of
+        `places` is read once, however many jobs there are; the others are known to hold none of them as a
+        whole.
+
+        Raises WrongType only for keys that no other finding reports; see `Location.problem`.
+        """
+        probes = Probes(self._redis, queue)
+        zset_members = find_whole_members(self._redis, probes.keys, job_ids, places)
+        pace = scan.Pace()
+        rest = iter(job_ids)
+        while piece := list(islice(rest, min(pace.count, _JOBS_AT_A_TIME))):
+            found = _read(probes, piece, zset_members)
+            pace.learn(len(found), sum(one.location.size + 1 for one in found))
+            yield found
+
+    def fetch_members(self, queue: str, found: Sequence[Evidence]) -> list[Evidence]:
+        """The jobs whose members of the delayed set and the dead-letter queue all still exist, with the
+        members' texts in their locations."""
+        missing: dict[bytes, tuple[Evidence, dict[bytes, str]]] = {}
+        for one in found:
+            wanted = {seen.digest: seen.place for seen in one.zset_members if seen.place != "waiting"}
+            for text in _likely_members(one, set(wanted.values())):
+                place = wanted.pop(digest_of(text), None)
+                if place is not None:
+                    one.location.members[place].append(text)
+            if wanted:
+                missing[to_bytes(one.location.id)] = one, wanted
+        keys = QueueKeys(queue)
+        for place in {place for _, wanted in missing.values() for place in wanted.values()}:
+            for members in scan.zset_members(self._redis, getattr(keys, place)):
+                texts = [member for member, _ in members]
+                for name, member in zip(member_ids(texts), texts, strict=True):
+                    sought = missing.get(name)
+                    if sought is not None and sought[1].get(digest := digest_of(member)) == place:
+                        del sought[1][digest]
+                        sought[0].location.members[place].append(member)
+        moved = {one.location.id for one, wanted in missing.values() if wanted}
+        return [one for one in found if one.location.id not in moved]
 
 
 def _read(probes: Probes, job_ids: list[str], members: ZsetMembers) -> list[Evidence]:
@@ -297,31 +328,6 @@ def _as_claimed(value: Any) -> Any:
 def digest_of(text: bytes) -> bytes:
     """A hash that identifies a member without its text."""
     return hashlib.blake2b(text, digest_size=16).digest()
-
-
-def fetch_members(client: redis.Redis, queue: str, found: Sequence[Evidence]) -> list[Evidence]:
-    """The jobs whose members of the delayed set and the dead-letter queue all still exist, with the members'
-    texts in their locations."""
-    missing: dict[bytes, tuple[Evidence, dict[bytes, str]]] = {}
-    for one in found:
-        wanted = {seen.digest: seen.place for seen in one.zset_members if seen.place != "waiting"}
-        for text in _likely_members(one, set(wanted.values())):
-            place = wanted.pop(digest_of(text), None)
-            if place is not None:
-                one.location.members[place].append(text)
-        if wanted:
-            missing[to_bytes(one.location.id)] = one, wanted
-    keys = QueueKeys(queue)
-    for place in {place for _, wanted in missing.values() for place in wanted.values()}:
-        for members in scan.zset_members(client, getattr(keys, place)):
-            texts = [member for member, _ in members]
-            for name, member in zip(member_ids(texts), texts, strict=True):
-                sought = missing.get(name)
-                if sought is not None and sought[1].get(digest := digest_of(member)) == place:
-                    del sought[1][digest]
-                    sought[0].location.members[place].append(member)
-    moved = {one.location.id for one, wanted in missing.values() if wanted}
-    return [one for one in found if one.location.id not in moved]
 
 
 def _likely_members(found: Evidence, places: Collection[str]) -> Iterator[bytes]:

@@ -110,13 +110,13 @@ def test_any_trace_of_a_job_is_a_job(trace: str, file: Path, client: redis.Redis
 def test_a_job_that_comes_back_before_the_script_is_refused(
     trace: str, file: Path, client: redis.Redis, cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from asyncmq_cli.storage.store import Store
+    from asyncmq_cli.storage.read.job_dump import JobDumps
 
-    def look_then_come_back(store: Store, queue: str, job_ids: list[str]) -> tuple[set[str], set[str]]:
+    def look_then_come_back(dumps: JobDumps, queue: str, job_ids: list[str]) -> tuple[set[str], set[str]]:
         TRACES[trace](client, "two")
         return set(), set()
 
-    monkeypatch.setattr(Store, "existing_jobs", look_then_come_back)
+    monkeypatch.setattr(JobDumps, "existing", look_then_come_back)
     result = cli("jobs", "restore", str(file), "--yes", "--json")
     assert [row["status"] for row in result.json["results"]] == ["success", "failed", "success"]
     assert "exists, so it is not restored" in result.json["results"][1]["error"]

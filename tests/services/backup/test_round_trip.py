@@ -159,7 +159,7 @@ def test_any_job_that_leaves_wholly_comes_back_wholly(
     left = library.dump(client)
     assert left != before
     restored = cli("jobs", "restore", file, "--yes")
-    if "waits now" in restored.stdout:
+    if "waiting now" in restored.stdout:
         assert client.hget(b"jobs:%b:states" % queue, name) == b"waiting"
         assert client.zscore(b"queue:%b:waiting" % queue, name) is not None
     elif restored.code == 0:
