@@ -219,7 +219,7 @@ def _ask_of_seconds(
 
 def _ask_of_new(session: Session, queue: str, run: Callable[[bool], RepeatableChange]) -> None:
     """Ask for confirmation if the queue is new and another has a similar name."""
-    near = session.repeatables.near_new(queue)
+    near = session.queues.near_new(queue)
     if near is None:
         return
     # Refuse a definition that cannot be added before asking anything.

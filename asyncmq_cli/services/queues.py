@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import ChangeRefused, command_line
 from asyncmq_cli.models.queues import ALL_FIELDS
-from asyncmq_cli.services.jobs.lookup import has_wildcard, matches, require_queue, require_queues
+from asyncmq_cli.services.jobs.lookup import has_wildcard, matches, near_new, require_queue, require_queues
 from asyncmq_cli.storage.schema.keys import to_text
 
 if TYPE_CHECKING:
@@ -41,6 +41,11 @@ class QueueService:
     def exists(self, queue: str) -> bool:
         """Whether Redis has any key of the queue."""
         return self._store.queue_names.exists(queue)
+
+    def near_new(self, queue: str) -> Sequence[str] | None:
+        """Similar names if the queue does not exist yet; None if it exists. Raises UsageProblem if its name
+        is empty."""
+        return near_new(self._store, queue)
 
     def show(self, queue: str, fields: Collection[str] = ALL_FIELDS) -> QueueStats:
         """The row of one queue. Raises QueueNotFound."""

@@ -58,7 +58,7 @@ def add_jobs(
     from asyncmq_cli.output.terminal import progress
 
     jobs = [_job(options)] if source is None else _from_stdin(source, options)
-    near = session.additions.near_new(queue)
+    near = session.queues.near_new(queue)
     if near is not None and not dry_run:
         _about_new_queue(session, queue, near, yes=yes)
     for line in of_overflow(session, len(jobs)):

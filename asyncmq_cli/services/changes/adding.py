@@ -13,7 +13,6 @@ from asyncmq_cli.errors import AdminError, ChangeRefused, command_line
 from asyncmq_cli.models.jobs import JobFilter, QueueScope
 from asyncmq_cli.services.changes.bulk import JobRunner, Planned, Refused
 from asyncmq_cli.services.changes.runner import Attempt
-from asyncmq_cli.services.jobs.lookup import near_new
 from asyncmq_cli.services.jobs.service import JobService
 from asyncmq_cli.storage.schema.records import created, deduplicates, deduplication
 
@@ -126,10 +125,6 @@ class AdditionService:
             for key in keys:
                 stack.enter_context(self._store.lock(f"asyncmq:{queue}:dedup:{key}"))
             yield
-
-    def near_new(self, queue: str) -> Sequence[str] | None:
-        """Similar names if the queue does not exist yet; None if it exists."""
-        return near_new(self._store, queue)
 
 
 def run_definition(

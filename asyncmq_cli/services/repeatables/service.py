@@ -170,13 +170,9 @@ class RepeatableService:
         """Add one job of a definition now; its schedule does not change. Raises AmbiguousRepeatable."""
         from asyncmq_cli.services.changes.adding import run_definition
 
-        try:
-            member = retry_while_busy(lambda: self._resolve(address))
-        except AmbiguousRepeatable:
-            raise
-        except AdminError as exc:
-            runner = self._runner("run", reason, dry_run)
-            return RepeatableChange.of(runner.one(address.queue, address.text, partial(_raise, exc)))
+        member = self._named(self._runner("run", reason, dry_run), address)
+        if isinstance(member, RepeatableChange):
+            return member
         definition = normalized(member.definition or {})
         report = run_definition(
             self._store, address.queue, name_of(member), definition, reason=reason, dry_run=dry_run
@@ -192,16 +188,22 @@ class RepeatableService:
         return Runner(self._store, f"repeatable.{verb}", source, reason=reason, dry_run=dry_run)
 
     def _change(self, runner: Runner, address: Address, make: MakePlan) -> RepeatableChange:
-        """Find the definition and change it. Raises UsageProblem if the address is invalid JSON,
-        AmbiguousRepeatable if it matches several definitions. A missing definition is a failed result."""
+        """Find the definition and change it."""
+        member = self._named(runner, address)
+        if isinstance(member, RepeatableChange):
+            return member
+        return self._execute(runner, address.queue, member, make)
+
+    def _named(self, runner: Runner, address: Address) -> Member | RepeatableChange:
+        """The definition; or the report of a failure if it is missing. Raises UsageProblem if the address is
+        invalid JSON, AmbiguousRepeatable if it matches several definitions."""
         try:
-            member = retry_while_busy(lambda: self._resolve(address))
+            return retry_while_busy(lambda: self._resolve(address))
         except UsageProblem:
             raise
         except AdminError as exc:
             refused = runner.one(address.queue, address.text, partial(_raise, exc))
             return RepeatableChange.of(refused)
-        return self._execute(runner, address.queue, member, make)
 
     def _execute(
         self,
@@ -291,15 +293,9 @@ class RepeatableService:
         tasks = {name_of(member) for member in members if member.id}
         return RepeatableNotFound(address.queue, address.text, nearest(address.text, sorted(tasks)))
 
-    def near_new(self, queue: str) -> Sequence[str] | None:
-        """Similar names if the queue does not exist yet; None if it exists."""
-        return near_new(self._store, queue)
-
     def _new_queue(self, queue: str) -> str | None:
-        near = self.near_new(queue)
-        if near is None:
-            return None
-        return f"{queue!r} is a new queue{nearest_suffix(near)}"
+        near = near_new(self._store, queue)
+        return None if near is None else f"{queue!r} is a new queue{nearest_suffix(near)}"
 
 
 def retry_while_busy(attempt: Callable[[], T]) -> T:

@@ -186,8 +186,10 @@ def hydrate(queue: str, raw: RawJob, *, place: str | None = None, status: str | 
     `place` is where it was found: `waiting`, `delayed`, `dlq` or `active`. `status` defaults to its
     effective state.
     """
-    record, problem = _found(raw)
-    data = dict(record) if record is not None else None
+    # An empty record counts as missing, as in AsyncMQ.
+    record = raw.record if raw.record or raw.member is None else raw.member
+    problem = raw.problem or ("the job has no record" if record is None else None)
+    data = None if record is None else dict(record)
     text = None
     if record is not None and data is not None:
         overlaid, is_strict = _overlay(data, raw)
@@ -249,14 +251,6 @@ def has_unreadable_arguments(record: Mapping[str, Any], payload: bytes | None) -
     except CorruptData:
         return True
     return False
-
-
-def _found(raw: RawJob) -> tuple[Mapping[str, Any] | None, str | None]:
-    # An empty record counts as missing, as in AsyncMQ.
-    data = raw.record or raw.member
-    if data is None:
-        return raw.record, raw.problem or (None if raw.record is not None else "the job has no record")
-    return data, raw.problem
 
 
 def _overlay(data: dict[str, Any], raw: RawJob) -> tuple[str | None, bool]:

@@ -133,7 +133,7 @@ def of_new_schedule(queue: str) -> Plan:
 
 def _require_meant(session: Session, queue: str, definition: Mapping[str, Any]) -> None:
     """Raises UsageProblem if the command line would ask for confirmation of this definition."""
-    near = session.repeatables.near_new(queue)
+    near = session.queues.near_new(queue)
     if near is not None:
         raise UsageProblem(
             f"there is no queue named {queue!r} yet",
