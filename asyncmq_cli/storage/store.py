@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 from redis.exceptions import RedisError
@@ -295,18 +295,15 @@ class Store:
 
     @property
     def primary(self) -> tuple[str, int] | None:
-        """Host and port of the primary that Sentinels named; None without Sentinels."""
-        if not self.config.address.sentinels:
-            return None
-        from asyncmq_cli.storage.client import sentinel
+        """Host and port of the primary that Sentinels named; None without Sentinels, or before the first
+        connection."""
+        pool: Any = self._redis.connection_pool
+        return pool.master_address if self.config.address.sentinels else None
 
-        return sentinel.current(self._redis.connection_pool)
-
-    def ask_for_primary(self) -> tuple[str, int]:
-        """The primary that the Sentinels name now. The next command is sent there."""
-        from asyncmq_cli.storage.client import sentinel
-
-        return sentinel.ask(self._redis.connection_pool)
+    def ask_for_primary(self) -> None:
+        """Ask the Sentinels for the primary: the next command is sent to the one that they name now."""
+        pool: Any = self._redis.connection_pool
+        pool.get_master_address()
 
     def answer_within(self, seconds: float) -> None:
         """Set the timeout for all further commands, in seconds."""

@@ -109,14 +109,7 @@ def scope_of(store: Store, queue: str | None, globs: Sequence[str] = ()) -> Queu
     QueueNotFound for a glob that no name matches. Whether a named queue exists is not checked."""
     if queue is not None:
         return QueueScope.of(queue)
-    names = store.queue_names.all()
-    chosen = names
-    if globs:
-        for glob in globs:
-            if not any(matches(name, [glob]) for name in names):
-                raise QueueNotFound(glob, nearest(glob, names, cutoff=0.7))
-        chosen = [name for name in names if matches(name, globs)]
-    return QueueScope(None, chosen, globs)
+    return QueueScope(None, sorted(require_queues(store, globs)), globs)
 
 
 def named_or_matching(store: Store, globs: Sequence[str]) -> tuple[list[str], list[str]]:

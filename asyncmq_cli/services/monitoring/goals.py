@@ -114,21 +114,11 @@ class JobsGoal:
 
     def read(self) -> GoalReading:
         for piece in chunked(self._pending, _JOBS_A_ROUND_TRIP):
-            before = [self._states[job_id] for job_id in piece]
-            states = self._store.jobs.states(self._queue, piece)
-            self._states.update(
-                (job_id, state) for job_id, state in zip(piece, states, strict=True) if state is not None
-            )
-            self._locate_unknown(
-                [job_id for job_id, state in zip(piece, states, strict=True) if state is None]
-            )
-            self._tell(
-                {
-                    job_id: state
-                    for job_id, state in zip(piece, before, strict=True)
-                    if self._states[job_id] != state
-                }
-            )
+            before = {job_id: self._states[job_id] for job_id in piece}
+            found = dict(zip(piece, self._store.jobs.states(self._queue, piece), strict=True))
+            self._states |= {job_id: state for job_id, state in found.items() if state is not None}
+            self._locate_unknown([job_id for job_id, state in found.items() if state is None])
+            self._tell({job_id: state for job_id, state in before.items() if self._states[job_id] != state})
         pending = self._pending
         return GoalReading(len(pending), sum(1 for job_id in pending if self._states[job_id] != "active"))
 

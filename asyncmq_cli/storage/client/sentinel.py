@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.sentinel import (
     MasterNotFoundError,
     Sentinel,
@@ -86,16 +85,3 @@ def pool(address: Address, options: dict[str, Any]) -> SentinelConnectionPool:
         sentinel_kwargs={**asked, "ssl": address.uses_tls, **login},
     )
     return SentinelConnectionPool(address.master, sentinels, **options)  # type: ignore[no-untyped-call]
-
-
-def current(pool: Any) -> Place | None:
-    """The primary that the pool is connected to; None without Sentinels, or before the first connection."""
-    return pool.master_address if isinstance(pool, SentinelConnectionPool) else None
-
-
-def ask(pool: Any) -> Place:
-    """The primary that the Sentinels name now. Raises RedisConnectionError."""
-    if not isinstance(pool, SentinelConnectionPool):
-        raise RedisConnectionError("there are no Sentinels")
-    found: Place = pool.get_master_address()  # type: ignore[no-untyped-call]
-    return found

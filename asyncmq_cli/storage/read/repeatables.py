@@ -94,7 +94,14 @@ class Repeatables:
 
     def each(self, queue: str) -> Iterator[Member]:
         """Yield every definition once, in the order found. Raises WrongType."""
-        return each(self._redis, queue)
+        seen: set[bytes] = set()
+        for piece in scan.zset_members(self._redis, QueueKeys(queue).repeatables):
+            for raw, score in piece:
+                # A scan may return a member twice.
+                digest = digest_of(raw)
+                if digest not in seen:
+                    seen.add(digest)
+                    yield _member((score, raw))
 
     def in_order(self, queue: str) -> Iterator[tuple[Member, int]]:
         """Yield every member, next run first, with the number of times that its definition is stored. Raises
@@ -156,18 +163,6 @@ def scheduler_at_work(queue: str) -> NotNow:
         f"the scheduler of {queue!r} is at work on its repeatables; nothing was changed",
         facts={"lock": lock},
     )
-
-
-def each(client: redis.Redis, queue: str) -> Iterator[Member]:
-    """Yield every member once, in the order found. Raises WrongType."""
-    seen: set[bytes] = set()
-    for piece in scan.zset_members(client, QueueKeys(queue).repeatables):
-        for raw, score in piece:
-            # A scan may return a member twice.
-            digest = digest_of(raw)
-            if digest not in seen:
-                seen.add(digest)
-                yield _member((score, raw))
 
 
 def read(client: redis.Redis, queue: str) -> Iterator[Member]:
