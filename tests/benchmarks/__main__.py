@@ -221,9 +221,9 @@ class Bench:
         with filled(_SMALL) as small:
             for where, jobs in ((small, _SMALL), (server, self._total)):
                 looks = [seen_on(where) for _ in range(self._repeated(3))]
-                told, missed = judged(jobs, looks, is_small=where is small)
+                reported, missed = judged(jobs, looks, is_small=where is small)
                 self.report.shortfalls += missed
-                self.remark(told)
+                self.remark(reported)
 
     def beside_rq(self, server: PrivateRedis) -> None:
         """The same tasks of rq, which keeps a set of its queues, with as many jobs on a Redis of its own."""
@@ -333,8 +333,8 @@ def retried(total: int) -> Iterator[tuple[bytes, int, bytes, bytes, bytes]]:
             record = {**dead, "status": "waiting", "has_dependents": False}
             for name in ("result", "last_error", "error_traceback"):
                 del record[name]
-            told = {**event, "job_id": made.id, "actor": "benchmark", "details": {}, "error": None}
-            member, text, entry = (json.dumps(value).encode() for value in (dead, record, told))
+            reported = {**event, "job_id": made.id, "actor": "benchmark", "details": {}, "error": None}
+            member, text, entry = (json.dumps(value).encode() for value in (dead, record, reported))
             yield member, made.record["priority"], made.id.encode(), text, entry
 
 

@@ -131,10 +131,10 @@ def _launch(command: Sequence[str], server: PrivateRedis | None, expected: int) 
 def commands_of(client: redis.Redis) -> dict[str, tuple[int, float]]:
     """How often each command was called so far, and for how many seconds; without those of this file."""
     stats: Any = client.info("commandstats")
-    named = {name.removeprefix("cmdstat_"): told for name, told in stats.items()}
+    named = {name.removeprefix("cmdstat_"): reported for name, reported in stats.items()}
     return {
-        name: (told["calls"], told["usec"] / 1e6)
-        for name, told in named.items()
+        name: (reported["calls"], reported["usec"] / 1e6)
+        for name, reported in named.items()
         if not name.startswith(_OURS)
     }
 

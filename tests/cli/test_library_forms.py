@@ -56,9 +56,9 @@ def tool(*args: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_library_is_found_in_this_environment() -> None:
-    told = tool("info", "version", env=environment(None))
-    assert (told.returncode, told.stderr) == (0, "")
-    assert "AsyncMQ version: 0.10.1" in told.stdout
+    reported = tool("info", "version", env=environment(None))
+    assert (reported.returncode, reported.stderr) == (0, "")
+    assert "AsyncMQ version: 0.10.1" in reported.stdout
     wrong = ["worker", "start", "emails", "--nonsense"]
     env = environment(None)
     theirs = subprocess.run(
@@ -91,15 +91,19 @@ def test_a_worker_is_started_and_ends_as_the_library_ends_it(server: PrivateRedi
 def test_it_is_found_as_a_program(tmp_path: Path) -> None:
     env = {**environment(None), **without_the_library(tmp_path)}
     program(tmp_path / "asyncmq", '#!/bin/sh\nprintf "%s|" "$@"; exit 7\n')
-    told = tool("worker", "start", "a b", "--concurrency", "2", env=env)
-    assert (told.returncode, told.stdout, told.stderr) == (7, "worker|start|a b|--concurrency|2|", "")
+    reported = tool("worker", "start", "a b", "--concurrency", "2", env=env)
+    assert (reported.returncode, reported.stdout, reported.stderr) == (
+        7,
+        "worker|start|a b|--concurrency|2|",
+        "",
+    )
 
 
 def test_it_is_nowhere(tmp_path: Path) -> None:
     env = {**environment(None), **without_the_library(tmp_path)}
-    told = tool("worker", "start", "emails", env=env)
-    assert (told.returncode, told.stdout) == (1, "")
-    error, hint = told.stderr.splitlines()
+    reported = tool("worker", "start", "emails", env=env)
+    assert (reported.returncode, reported.stdout) == (1, "")
+    error, hint = reported.stderr.splitlines()
     assert error.startswith("error: 'worker start' is a command of the AsyncMQ library, which is neither")
     assert "pip install asyncmq" in hint
     inspect = tool("job", "inspect", "7f3a", "--queue", "emails", "--json", env=env)
@@ -113,9 +117,9 @@ def test_two_of_us_do_not_hand_over_to_each_other_for_ever(tmp_path: Path) -> No
     # As a shim that does not say what it starts.
     program(tmp_path / "asyncmq", f'#!/bin/sh\nM=asyncmq; exec {sys.executable} -m "$M"_cli "$@"\n')
     began = time.monotonic()
-    told = tool("worker", "start", "emails", env=env)
-    assert told.returncode == 1
-    assert "neither in this environment nor on PATH" in told.stderr
+    reported = tool("worker", "start", "emails", env=env)
+    assert reported.returncode == 1
+    assert "neither in this environment nor on PATH" in reported.stderr
     assert time.monotonic() - began < 50
     # What says so is not tried at all.
     program(tmp_path / "asyncmq", f"#!{sys.executable}\nfrom asyncmq_cli.__main__ import main\nmain()\n")

@@ -25,7 +25,7 @@ def mail(server: PrivateRedis, client: redis.Redis, monkeypatch: pytest.MonkeyPa
     library.with_backend(server.url, lambda opened: library.fill(opened, "mail", jobs))
 
 
-def told(cli: Run, job_id: str) -> Any:
+def reported(cli: Run, job_id: str) -> Any:
     return json.loads(cli("jobs", "show", "mail", job_id, "--json").stderr)["error"]
 
 
@@ -54,17 +54,17 @@ def test_the_only_job_that_begins_with_it_is_named_and_left_alone(
 
 
 def test_several_ids_with_one_beginning_are_listed_and_counted(client: redis.Redis, cli: Run) -> None:
-    error = told(cli, "81d6-0")
+    error = reported(cli, "81d6-0")
     assert error["hint"] == f"2 ids begin with it: {FIRST}, {SECOND}"
     assert error["details"] == {"queue": "mail", "job_id": "81d6-0", "nearest": [FIRST, SECOND]}
     client.sadd("jobs:mail:ids", *(f"81d6-1{number}" for number in range(4)))
-    assert told(cli, "81d6-1")["hint"] == "4 ids begin with it: 81d6-10, 81d6-11, 81d6-12, …"
+    assert reported(cli, "81d6-1")["hint"] == "4 ids begin with it: 81d6-10, 81d6-11, 81d6-12, …"
 
 
 def test_short_or_frequent_beginnings_list_no_ids(client: redis.Redis, cli: Run) -> None:
     client.sadd("jobs:mail:ids", *(f"many-{number:04}" for number in range(150)))
     for part in (ALONE[:5], "7f3*9c", "[7]f3a9c", "many-0", "ghost-1", f"{ALONE}-longer"):
-        shown = told(cli, part)
+        shown = reported(cli, part)
         assert (USUAL in shown["hint"], shown["details"]["nearest"]) == (True, []), part
 
 

@@ -100,8 +100,8 @@ def test_no_table_wraps_a_line(columns: int, utc: list[str], server: PrivateRedi
         ["overview"],
     ):
         screen = on_terminal(*args, *utc, url=server.url, columns=columns)
-        told = ("+ ", "warning", "3 workers on ")
-        table = [line for line in screen.lines if not line.startswith(told)]
+        reported = ("+ ", "warning", "3 workers on ")
+        table = [line for line in screen.lines if not line.startswith(reported)]
         assert screen.code == 0
         assert max(map(len, table)) <= columns, screen.text
         # The address of Redis loses its middle in the header of the overview.

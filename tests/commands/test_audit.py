@@ -89,8 +89,8 @@ def test_an_entry_of_another_program_is_named(
 def test_a_limit_is_brought_within_its_bounds(cli: Run) -> None:
     for asked, got in (("3", 3), ("0", 1), ("-5", 1), ("500", 500), ("9999", 500)):
         result = cli("audit", "--limit", asked)
-        told = "" if int(asked) == got else f"note: {NOTE.format(got)}\n"
-        assert (len(result.lines), result.stderr) == (got, told), "what was asked for is no news"
+        reported = "" if int(asked) == got else f"note: {NOTE.format(got)}\n"
+        assert (len(result.lines), result.stderr) == (got, reported), "what was asked for is no news"
     help_text = " ".join(cli("audit", "list", "--help").stdout.split())
     assert "At most N events, 1 to 500. [default: 200; with --since or --ndjson: all]" in help_text
 

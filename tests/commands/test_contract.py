@@ -73,13 +73,13 @@ def test_in_a_pipe_a_detail_is_one_line_per_key(words: list[str], cli: Run) -> N
     ]
     lines = [line.split("\t") for line in cli(*words).lines]
     assert [name for name, _ in lines] == expected
-    told = dict(lines)
-    if "payload" in told:
-        assert json.loads(told["payload"]) == document["payload"]
-        assert told["error.type"] == document["error"]["type"]
-        assert told["created_at"].endswith("+00:00")
+    reported = dict(lines)
+    if "payload" in reported:
+        assert json.loads(reported["payload"]) == document["payload"]
+        assert reported["error.type"] == document["error"]["type"]
+        assert reported["created_at"].endswith("+00:00")
     else:
-        assert (told["waiting"], told["paused"]) == ("1", "false")
+        assert (reported["waiting"], reported["paused"]) == ("1", "false")
 
 
 def test_jobs(cli: Run) -> None:

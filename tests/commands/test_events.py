@@ -223,10 +223,10 @@ def test_people_get_lines_that_they_can_read(server: PrivateRedis, client: redis
     client.set("queue:mail:dlq", "text")
     screen = on_terminal("events", "tail", "--once", "--no-record", url=server.url)
     assert screen.code == 0
-    told = {line.split()[1]: line for line in screen.lines if re.match(r"\d\d:\d\d:\d\d  ", line)}
-    assert list(told) == list(EVENTS)
-    assert told["overview"].endswith("total_queues=1  total_jobs=?  total_workers=0")
-    assert "waiting=2  active=0" in told["jobdist"] and "failed=?" in told["jobdist"]
+    reported = {line.split()[1]: line for line in screen.lines if re.match(r"\d\d:\d\d:\d\d  ", line)}
+    assert list(reported) == list(EVENTS)
+    assert reported["overview"].endswith("total_queues=1  total_jobs=?  total_workers=0")
+    assert "waiting=2  active=0" in reported["jobdist"] and "failed=?" in reported["jobdist"]
     assert screen.lines[0].startswith("warning: queue 'mail': the key 'queue:mail:dlq'")
     assert sum(line.startswith("warning") for line in screen.lines) == 1
 

@@ -32,8 +32,8 @@ def test_ended_jobs_are_reported_at_once(cli: Run) -> None:
     assert line.split("\t")[1:4] == [QUEUE, "done", "completed"]
     result = cli("jobs", "follow", QUEUE, "done", "bad", "--json")
     assert result.code == 1
-    told = [json.loads(line) for line in result.lines]
-    assert [(each["job_id"], each["status"], each["before"]) for each in told] == [
+    reported = [json.loads(line) for line in result.lines]
+    assert [(each["job_id"], each["status"], each["before"]) for each in reported] == [
         ("done", "completed", None),
         ("bad", "failed", None),
     ]
@@ -123,8 +123,8 @@ def test_a_wait_for_jobs_tells_each_change_as_it_happens(
     done = cli("wait", QUEUE, *jobs, "--keep-waiting", "-o", form)
     assert done.code == 0, done
     if form == "jsonl":
-        *told, end = map(json.loads, done.lines)
-        assert [(each["before"], each["status"]) for each in told] == [
+        *reported, end = map(json.loads, done.lines)
+        assert [(each["before"], each["status"]) for each in reported] == [
             ("waiting", "active"),
             ("active", "completed"),
         ]

@@ -262,10 +262,14 @@ def test_in_a_pipe_show_prints_a_number_a_line(client: redis.Redis, cli: Run) ->
         *("total_queues", "total_workers"),
         *(f"rates.{name}" for name in document["rates"]),
     ]
-    told = dict(lines)
-    assert told["timestamp"] == told["time"] and told["time"].endswith("+00:00")
-    assert (told["counts.waiting"], told["metrics.avg_duration"], told["rates.snapshots"]) == ("1", "", "2")
-    assert float(told["rates.backlog_per_minute"]) == pytest.approx(-1, rel=0.1)
+    reported = dict(lines)
+    assert reported["timestamp"] == reported["time"] and reported["time"].endswith("+00:00")
+    assert (reported["counts.waiting"], reported["metrics.avg_duration"], reported["rates.snapshots"]) == (
+        "1",
+        "",
+        "2",
+    )
+    assert float(reported["rates.backlog_per_minute"]) == pytest.approx(-1, rel=0.1)
 
 
 def test_jobs_that_are_removed_make_no_pace(server: PrivateRedis, client: redis.Redis, cli: Run) -> None:
@@ -440,9 +444,9 @@ def assert_promtool_agrees(text: str) -> None:
             [promtool, "check", "metrics"], input=text.encode("utf-8", "surrogateescape"), capture_output=True
         )
         # These two gauges have the dashboard's names, which end in _total as only counters should.
-        told = done.stdout.decode() + done.stderr.decode()
-        named = {line.split()[0] for line in told.splitlines()}
-        assert named <= {"asyncmq_queue_total", "asyncmq_worker_total"}, told
+        reported = done.stdout.decode() + done.stderr.decode()
+        named = {line.split()[0] for line in reported.splitlines()}
+        assert named <= {"asyncmq_queue_total", "asyncmq_worker_total"}, reported
 
 
 def test_no_name_acts_on_the_terminal(server: PrivateRedis, client: redis.Redis) -> None:

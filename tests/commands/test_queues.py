@@ -87,9 +87,9 @@ def test_jobs_of_a_silent_worker_are_one_problem_in_every_format(
         shown.lines[0] == "problem\tmail\t1 claimed before a worker went silent\twarning\tasyncmq doctor mail"
     )
     assert (shown.stdout + shown.stderr).count("silent") == 1
-    told = cli("overview", "--json")
-    assert told.stderr == ""
-    assert told.json["problems"] == [
+    reported = cli("overview", "--json")
+    assert reported.stderr == ""
+    assert reported.json["problems"] == [
         {
             "problem": "silent",
             "severity": "warning",
@@ -99,7 +99,7 @@ def test_jobs_of_a_silent_worker_are_one_problem_in_every_format(
             "look": "asyncmq doctor mail",
         }
     ]
-    assert list(told.json) == [
+    assert list(reported.json) == [
         *("overview", "jobdist", "metrics", "queues", "workers", "latest_jobs", "latest_queues"),
         *("latest_jobs_partial", "problems", "causes", "causes_latest", "causes_queues_left_out"),
     ]

@@ -214,9 +214,9 @@ def test_redis_goes_away_and_comes_back(tmp_path: Path) -> None:
             assert eventually(lambda: exporter.value("asyncmq_up") == 1)
             exporter.process.send_signal(signal.SIGTERM)
             assert exporter.process.wait(30) == 143
-            told = exporter.process.stderr.read().decode().splitlines()
-    assert [line.partition(":")[0] for line in told] == ["warning", "note"]
-    assert "asyncmq_up is 0" in told[0] and told[1] == "note: Redis can be read again"
+            reported = exporter.process.stderr.read().decode().splitlines()
+    assert [line.partition(":")[0] for line in reported] == ["warning", "note"]
+    assert "asyncmq_up is 0" in reported[0] and reported[1] == "note: Redis can be read again"
 
 
 def test_it_starts_before_redis_does() -> None:

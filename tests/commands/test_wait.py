@@ -163,16 +163,18 @@ def test_a_read_takes_a_small_piece_of_a_large_queue(client: redis.Redis, cli: R
 def test_the_rate_and_the_time_left() -> None:
     progress = Progress()
 
-    def told(left: int, moment: float) -> tuple[int, float | None, float | None]:
+    def reported(left: int, moment: float) -> tuple[int, float | None, float | None]:
         standing = progress.standing(GoalReading(left, 0), moment)
         return standing.total, standing.rate, standing.seconds_left
 
-    assert told(100, 0.0) == (100, None, None)
-    assert told(80, 2.0) == (100, 10.0, 8.0)
-    assert told(120, 4.0) == (120, None, None), "more came than went"
-    assert told(70, 10.0) == (120, 3.0, 70 / 3)
-    assert told(70, 33.0) == (120, 50 / 29, 70 / (50 / 29)), "what is older than half a minute is forgotten"
-    assert told(0, 64.0) == (120, None, None), "and so is everything after a long silence"
+    assert reported(100, 0.0) == (100, None, None)
+    assert reported(80, 2.0) == (100, 10.0, 8.0)
+    assert reported(120, 4.0) == (120, None, None), "more came than went"
+    assert reported(70, 10.0) == (120, 3.0, 70 / 3)
+    assert reported(70, 33.0) == (120, 50 / 29, 70 / (50 / 29)), (
+        "what is older than half a minute is forgotten"
+    )
+    assert reported(0, 64.0) == (120, None, None), "and so is everything after a long silence"
 
 
 def test_damage_causes_one_warning_and_not_one_per_read(client: redis.Redis, cli: Run) -> None:

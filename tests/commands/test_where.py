@@ -76,8 +76,8 @@ def test_a_wrong_expression_shows_the_place(cli: Run) -> None:
 
 def test_a_name_that_is_nearly_one_of_the_language_is_pointed_out(cli: Run) -> None:
     for words in (("jobs", "list"), ("dlq", "groups"), ("tasks", "list")):
-        told = cli(*words, QUEUE, "--where", 'kwarg.tenant == "acme" and status != "x"').stderr
-        (warning, *_) = told.splitlines()
+        reported = cli(*words, QUEUE, "--where", 'kwarg.tenant == "acme" and status != "x"').stderr
+        (warning, *_) = reported.splitlines()
         assert warning == ("warning: --where: 'kwarg' is read from the job's record; did you mean 'kwargs'?")
     assert "did you mean" not in cli("jobs", "list", QUEUE, "--where", "created_at > 0 and shard == 1").stderr
 

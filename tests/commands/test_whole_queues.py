@@ -198,8 +198,8 @@ def test_a_pause_that_ends_by_itself_is_restored_with_its_end(
     (line,) = [line for line in backup.read_text().splitlines() if '"paused"' in line]
     ((end, _),) = json.loads(line)["elements"]
     late.write_text(line.replace(end, "1700000000000") + "\n")
-    told = cli("jobs", "restore", str(late), "--yes")
-    assert told.code == 0 and "would have ended by now" in told.stdout
+    reported = cli("jobs", "restore", str(late), "--yes")
+    assert reported.code == 0 and "would have ended by now" in reported.stdout
     assert not client.exists("queue:mail:paused")
     assert cli("jobs", "restore", str(backup), "--yes").code == 0
     assert 3_000_000 < client.pttl("queue:mail:paused") <= 3_600_000

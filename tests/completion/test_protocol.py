@@ -165,9 +165,9 @@ def test_descriptions_have_no_secrets_and_no_control_characters(
 ) -> None:
     record = library.job("sly", last_error="ValueError: password=hunter2 \x1b]0;x\x07\tand\nmore")
     library.with_backend(server.url, lambda opened: opened.move_to_dlq("odd", record))
-    told = cli("__complete", "zsh", "dlq", "retry", "odd", "--group", "").stdout
-    assert told.count("\t") == told.count("\n") == 1
-    assert "hunter2" not in told and "\x1b" not in told
+    reported = cli("__complete", "zsh", "dlq", "retry", "odd", "--group", "").stdout
+    assert reported.count("\t") == reported.count("\n") == 1
+    assert "hunter2" not in reported and "\x1b" not in reported
 
 
 def test_edits_that_can_be_undone_are_completed(mail: None, client: redis.Redis, cli: Run) -> None:
@@ -176,8 +176,8 @@ def test_edits_that_can_be_undone_are_completed(mail: None, client: redis.Redis,
         text = json.dumps({**event, "queue": "mail", "job_id": "one", "details": kept})
         client.xadd("asyncmq-cli:audit", {"timestamp": "1", "event": text})
     *_, edit, _ = (name.decode() for name, _ in client.xrange("asyncmq-cli:audit"))
-    told = cli("__complete", "zsh", "jobs", "restore", "--from-audit", "").stdout
-    assert told == f"{edit}\tjob.edit mail one\n"
+    reported = cli("__complete", "zsh", "jobs", "restore", "--from-audit", "").stdout
+    assert reported == f"{edit}\tjob.edit mail one\n"
 
 
 def test_files_have_a_status_of_their_own(cli: Run, client: redis.Redis) -> None:
@@ -188,8 +188,8 @@ def test_files_have_a_status_of_their_own(cli: Run, client: redis.Redis) -> None
 def test_powershell_hands_its_words_over_in_the_environment(mail: None, run: Run) -> None:
     env = {"ASYNCMQ_COMPLETION_TIMEOUT": "30"}
     words = "\n".join(["jobs", "list", "ma"])
-    told = run("__complete", "powershell", env={**env, WORDS_VARIABLE: words})
-    assert told.stdout == "mail\t\n"
+    reported = run("__complete", "powershell", env={**env, WORDS_VARIABLE: words})
+    assert reported.stdout == "mail\t\n"
     assert run("__complete", "powershell", env=env).stdout == run("__complete", "zsh", "").stdout
 
 

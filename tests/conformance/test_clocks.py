@@ -62,9 +62,9 @@ def test_a_worker_whose_clock_differs_is_healthy_and_its_jobs_are_not_lost(
         assert cli("check").code == 0
         claims = client.hgetall(f"queue:{QUEUE}:active")
         for args in ([], ["--repair", "--code", "active_lost", "--yes"]):
-            told = cli("doctor", QUEUE, *args, "--json")
-            assert (told.code, told.json["findings"]) == (0, [])
-            assert "no active job of the queue counts as lost" in told.stderr
+            reported = cli("doctor", QUEUE, *args, "--json")
+            assert (reported.code, reported.json["findings"]) == (0, [])
+            assert "no active job of the queue counts as lost" in reported.stderr
         assert client.hgetall(f"queue:{QUEUE}:active") == claims
     scale.record("Clocks", client, workers=1, jobs=len(JOBS))
 

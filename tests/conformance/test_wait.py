@@ -271,8 +271,8 @@ def test_redis_coming_back_is_waited_for_by_who_keeps_waiting(
     with working(server.url):
         result = waiting.result()
     assert (result.code, result.stdout) == (0, f"{QUEUE}\tdone\tdrained\n")
-    (told,) = result.stderr.splitlines()
-    assert told.startswith("warning: Redis at ") and told.endswith(
+    (reported,) = result.stderr.splitlines()
+    assert reported.startswith("warning: Redis at ") and reported.endswith(
         "did not answer within 0.2 s; trying again"
     )
 
@@ -388,8 +388,8 @@ def test_a_person_sees_how_far_it_is(server: PrivateRedis, client: redis.Redis, 
 
 def looks(client: redis.Redis) -> int:
     """How often the queue has been looked at: each look asks twice for what is due."""
-    told = client.info("commandstats").get("cmdstat_zcount")
-    return told["calls"] // 2 if told else 0
+    reported = client.info("commandstats").get("cmdstat_zcount")
+    return reported["calls"] // 2 if reported else 0
 
 
 def completed(client: redis.Redis) -> list[bytes]:

@@ -113,10 +113,10 @@ def test_the_latest_jobs_and_queues_are_the_dashboards(
     ours = cli("overview", "--json").json
     theirs = dashboard.events(server.url)
 
-    def told(rows: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
+    def reported(rows: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
         return [(job["id"], job["queue"], job["state"]) for job in rows]
 
-    assert told(ours["latest_jobs"]) == told(theirs["latest_jobs"])
+    assert reported(ours["latest_jobs"]) == reported(theirs["latest_jobs"])
     assert [row["name"] for row in ours["latest_queues"]] == [row["name"] for row in theirs["latest_queues"]]
     for row, their_row in zip(ours["latest_jobs"], theirs["latest_jobs"], strict=True):
         # The dashboard gives the time of its own machine, and no second's part.
@@ -140,8 +140,8 @@ def assert_all_agree(cli: Run, client: redis.Redis) -> dict[str, Any]:
     rows = cli("queues", "list", "--json").json["queues"]
     now = cli("metrics", "show", "--json").json
     (kept, *_) = cli("metrics", "history", "--json").json["history"]
-    told = [orjson.loads(line) for line in cli("events", "tail", "--once").lines]
-    events = {event["event"]: event["data"] for event in told}
+    reported = [orjson.loads(line) for line in cli("events", "tail", "--once").lines]
+    events = {event["event"]: event["data"] for event in reported}
     samples = samples_of(cli("metrics", "prometheus").stdout)
 
     assert whole.pop("latest_jobs_partial") is False
@@ -275,7 +275,7 @@ def test_the_numbers_agree_while_a_job_is_active(
         library.with_backend(server.url, more)
         assert eventually(lambda: client.hlen(f"queue:{workers.QUEUE}:active") == 1)
         expected = {"waiting": 3, "active": 1, "delayed": 0, "completed": 1, "failed": 0}
-        told = {
+        reported = {
             "queues show": cli("queues", "show", workers.QUEUE, "--json").json,
             "overview": cli("overview", "--json").json["jobdist"],
             "events tail": orjson.loads(cli("events", "tail", "--once", "--event", "jobdist").stdout)["data"],
@@ -292,7 +292,7 @@ def test_the_numbers_agree_while_a_job_is_active(
                 if sample.name == "asyncmq_queue_jobs"
             },
         }
-        for command, counts in told.items():
+        for command, counts in reported.items():
             assert {state: counts[state] for state in expected} == expected, command
         left = cli("wait", workers.QUEUE, "--timeout", "0", "--json").json
         assert (left["left"], left["waiting"], left["active"]) == (4, 3, 1)

@@ -69,9 +69,9 @@ class Report:
         line = program.stdout.readline()
         if not line:
             pytest.fail(program.stderr.read().decode())
-        told = orjson.loads(line)
-        self.pids: list[int] = told["pids"]
-        self.directory = Path(told["directory"])
+        reported = orjson.loads(line)
+        self.pids: list[int] = reported["pids"]
+        self.directory = Path(reported["directory"])
 
     @property
     def nothing_runs(self) -> bool:

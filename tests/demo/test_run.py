@@ -53,8 +53,10 @@ def test_a_shell_and_a_command_are_one_too_many() -> None:
 
 @pytest.mark.usefixtures("without_redis", "python_for_asyncmq")
 def test_a_command_finds_the_redis_and_its_status_is_ours(capfd: pytest.CaptureFixture[str]) -> None:
-    told = "import os; print(os.environ['ASYNCMQ_REDIS_URL'], os.environ['REDIS_URL']); raise SystemExit(4)"
-    assert demo(False, [told]) == 4
+    reported = (
+        "import os; print(os.environ['ASYNCMQ_REDIS_URL'], os.environ['REDIS_URL']); raise SystemExit(4)"
+    )
+    assert demo(False, [reported]) == 4
     assert capfd.readouterr() == (f"{URL} {URL}\n", "")
 
 

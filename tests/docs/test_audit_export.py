@@ -42,8 +42,8 @@ def test_each_event_arrives_as_a_log_record(
 ) -> None:
     url, posted = collector
     (recipe,) = [one.text for one in blocks((DOCS / "recipes.md").read_text()) if "OTLP" in one.text]
-    told = shell(f"export OTEL_EXPORTER_OTLP_ENDPOINT={url}\n{recipe}")
-    assert (told.code, told.stderr) == (0, "")
+    reported = shell(f"export OTEL_EXPORTER_OTLP_ENDPOINT={url}\n{recipe}")
+    assert (reported.code, reported.stderr) == (0, "")
     events = [json.loads(line) for line in shell("asyncmq audit export").lines]
     assert len(posted) == len(events) > 2
     for event, (path, document) in zip(events, posted, strict=True):
@@ -61,8 +61,8 @@ def test_each_event_arrives_at_syslog(shell: Shell) -> None:
         syslog.bind(("127.0.0.1", 0))
         syslog.settimeout(30)
         line = line.replace(" -f", "").replace("logs.internal", "127.0.0.1")
-        told = shell(line.replace("--port 514", f"--port {syslog.getsockname()[1]}"))
-        assert (told.code, told.stderr) == (0, "")
+        reported = shell(line.replace("--port 514", f"--port {syslog.getsockname()[1]}"))
+        assert (reported.code, reported.stderr) == (0, "")
         for event in shell("asyncmq audit tail -o jsonl").lines:
             message = syslog.recv(65536).decode()
             assert " asyncmq-audit " in message and message.endswith(event)

@@ -114,8 +114,8 @@ def test_every_command_of_the_dashboards_routes_works(line: str, tool: Run) -> N
         tool("repeatables", "pause", *shlex.split(line)[2:])
     result = tool(*shlex.split(line))
     # A filter that finds nothing in the demo's queues says so, and a definition when it runs.
-    told = re.sub(r"^note: (?:no|next runs:|page \d+ of) .*\n", "", result.stderr, flags=re.MULTILINE)
-    assert (result.code, told) in ((0, ""), (0, unattended(line))), result
+    reported = re.sub(r"^note: (?:no|next runs:|page \d+ of) .*\n", "", result.stderr, flags=re.MULTILINE)
+    assert (result.code, reported) in ((0, ""), (0, unattended(line))), result
 
 
 def unattended(line: str) -> str:

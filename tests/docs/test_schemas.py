@@ -141,10 +141,10 @@ def _linked(cell: str) -> str | None:
     return found[1] if found else None
 
 
-def assert_valid(document: Any, schema: str, told: object) -> None:
+def assert_valid(document: Any, schema: str, reported: object) -> None:
     validator = Draft202012Validator(SCHEMAS[schema], registry=REGISTRY)
     problems = [f"{list(error.path)}: {error.message}" for error in validator.iter_errors(document)]
-    assert not problems, (told, problems)
+    assert not problems, (reported, problems)
 
 
 def assert_remarks(result: Result) -> None:

@@ -1,4 +1,4 @@
-"""The tool within this process, pointed at servers that misbehave."""
+"""Fixtures that run the tool in this process against servers that misbehave."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BAD_SERVER |= {"test_midway", "test_underway", "test_tls"}
 
 @pytest.fixture(autouse=True)
 def figures(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Of the tests of a bad server: how many there were, and how many commands met it."""
+    """Counts the tests of bad servers, and the commands that ran against them."""
     before = len(_calls)
     yield
     if request.module.__name__.rpartition(".")[2] in BAD_SERVER:
@@ -42,7 +42,7 @@ _calls: list[str] = []
 
 @pytest.fixture
 def probed_within() -> float:
-    """Seconds that a server gets to answer whether it speaks TLS. One that misbehaves does not."""
+    """How many seconds the tool waits for a server to answer the TLS probe. A bad server never answers it."""
     return 0.02
 
 
@@ -50,10 +50,8 @@ def probed_within() -> float:
 def tool(
     probed_within: float, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> Tool:
-    """Run the tool against a URL: `tool(url, "queues", "list")`.
-
-    Whatever comes of it, it shows neither a traceback nor the password.
-    """
+    """Run the tool against a URL: `tool(url, "queues", "list")`. Fails if the output contains a traceback or
+    the password."""
     from asyncmq_cli.app import run as run_app
 
     monkeypatch.setattr(typer.main, "get_command", _built)
@@ -100,6 +98,6 @@ def filled(server: PrivateRedis) -> Keyspace:
 
 @pytest.fixture
 def keyspace(filled: Keyspace) -> Keyspace:
-    """The keys of `server`, as they are when a test starts."""
+    """A copy of all keys of `server` at the start of the test."""
     filled.restore()
     return filled

@@ -1,4 +1,4 @@
-"""Servers that misbehave in ways to which a real Redis cannot be brought."""
+"""Servers that misbehave in ways that a real Redis never would."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class HangUpError(Exception):
 
 
 class Listener:
-    """A TCP server on a free local port, a thread for each connection. A context manager."""
+    """A TCP server on a free local port, with a thread for each connection. A context manager."""
 
     def __init__(self) -> None:
         self._listening = socket.create_server(("127.0.0.1", 0))
@@ -58,7 +58,7 @@ class Listener:
 
 
 class FakeServer(Listener):
-    """Says `greeting` to each connection, then answers each command with what `answer` gives."""
+    """Sends `greeting` on each connection, then answers each command with the result of `answer`."""
 
     def __init__(self, answer: Answer, greeting: bytes = b"") -> None:
         super().__init__()
@@ -76,11 +76,11 @@ class FakeServer(Listener):
 
 
 class Proxy(Listener):
-    """Passes everything on to a real Redis, until the client has got `limit` bytes or Redis has
-    got `limit_asked`.
+    """Forwards everything to a real Redis until the client has received `limit` bytes, or Redis has received
+    `limit_asked`.
 
-    Then it closes the line or, told to `stall`, lets the client wait for more. With `once` only the
-    first line is cut. `before` is called with each command of the client before it is passed on.
+    Then it closes the connection or, with `stall`, sends nothing more. With `once`, only the first connection
+    is cut. `before` is called with each command of the client before it is forwarded.
     """
 
     def __init__(
@@ -110,11 +110,11 @@ class Proxy(Listener):
         return self
 
     def hold_back(self) -> None:
-        """Cut the line before another byte gets to the client."""
+        """Cut the connection before the client receives another byte."""
         self._limit = self.passed
 
     def wait(self) -> None:
-        """Until Redis is done with all that was passed on to it."""
+        """Wait until Redis has executed everything that was forwarded to it."""
         for server in self._servers:
             with contextlib.suppress(OSError):
                 server.shutdown(socket.SHUT_WR)
@@ -161,7 +161,7 @@ class Proxy(Listener):
 
 
 def commands_in(data: bytes, reader: hiredis.Reader) -> Iterator[list[bytes]]:
-    """The commands that are whole with this piece of data. What is no command, such as the start
+    """The commands that are complete with this piece of data. Data that is not a command, such as the start
     of TLS, counts as one."""
     reader.feed(data)
     try:
@@ -172,7 +172,7 @@ def commands_in(data: bytes, reader: hiredis.Reader) -> Iterator[list[bytes]]:
 
 
 def shut(connection: socket.socket) -> None:
-    """Close it, and wake the thread that reads from it."""
+    """Close the socket, and wake the thread that reads from it."""
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
     connection.close()

@@ -1,4 +1,4 @@
-"""Data that nobody should have stored, under every key of the layout."""
+"""Damaged and hostile data under every key that AsyncMQ uses."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ TRACE = (
 
 
 def secret(rng: random.Random) -> Any:
-    """The secret, at some depth, under some name that tells it."""
+    """The secret at a random depth, under a name that marks it as a secret."""
     name = rng.choice(["password", "api_key", "X-Auth-TOKEN", "clientSecret", "private-key", "Authorization"])
     value: Any = {name: rng.choice([SECRET, [SECRET], {"a": SECRET}])}
     for _ in range(rng.choice([0, 1, 3, 30, 190, 250])):
@@ -84,7 +84,7 @@ FIELDS = (
 
 
 def document(rng: random.Random, name: bytes) -> bytes:
-    """A record, member or definition, damaged or only odd."""
+    """A record, member or definition that is damaged or unusual."""
     job: dict[str, Any] = {"id": name.decode("utf-8", "replace"), "status": "waiting", "args": [secret(rng)]}
     for field in rng.sample(FIELDS, rng.randrange(len(FIELDS))):
         job[field] = scalar(rng)
@@ -120,7 +120,7 @@ def score(rng: random.Random) -> float:
 
 
 def fill(client: redis.Redis, rng: random.Random) -> tuple[bytes, list[bytes]]:
-    """A queue of damaged jobs; its name and theirs."""
+    """Create a queue of damaged jobs. Returns its name and their ids."""
     client.flushall()
     queue = rng.choice([name for name in NAMES if name])
     q, j, d = b"queue:" + queue + b":", b"jobs:" + queue + b":", b"deps:" + queue + b":"
@@ -158,7 +158,8 @@ def fill(client: redis.Redis, rng: random.Random) -> tuple[bytes, list[bytes]]:
 
 
 def execute(client: redis.Redis, command: tuple[Any, ...]) -> None:
-    """A queue's name may make two keys the same one, of two types: then the first stands."""
+    """Run a command. A type error is ignored: a hostile queue name may make two keys the same, and the first
+    one stays."""
     try:
         client.execute_command(*command)
     except redis.ResponseError as exc:

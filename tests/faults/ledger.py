@@ -1,5 +1,5 @@
-"""Whether a queue of which many jobs were being changed is sound: each job in exactly one place,
-and a success event for each change and no other."""
+"""Check a queue after many of its jobs were being changed: each job is in exactly one place, and each change
+has exactly one success event."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DUE = 5e9
 
 
 def fill(client: redis.Redis, queue: str, names: list[str], state: str) -> None:
-    """Jobs of a state, as the library leaves them; a test of its own compares the two."""
+    """Create jobs in a state, as the library would. A separate test compares the two."""
     client.flushall()
     client.set(f"queue:{queue}:waiting:seq", len(names))
     records = [library.job(name, status=state) for name in names]
@@ -39,7 +39,7 @@ def fill(client: redis.Redis, queue: str, names: list[str], state: str) -> None:
 
 
 def places(client: redis.Redis, queue: str) -> Keys:
-    """Which jobs are in which key."""
+    """The ids of the jobs in each key."""
     prefix = f"jobs:{queue}:"
     fixed = {f"{prefix}{name}" for name in ("ids", "states", "results")}
     found: Keys = {
@@ -101,7 +101,7 @@ STATE = {
 
 
 def damage(client: redis.Redis, queue: str, names: list[str]) -> None:
-    """Jobs of which something is missing; for each the doctor has a repair."""
+    """Damage these jobs in ways that the doctor can repair."""
     of_repair = [names[number :: len(REPAIRS)] for number in range(len(REPAIRS))]
     fill(client, queue, names, "waiting")
     pipe = client.pipeline(transaction=False)
@@ -116,7 +116,7 @@ def damage(client: redis.Redis, queue: str, names: list[str]) -> None:
 
 
 def changed(client: redis.Redis, queue: str, verb: str, names: list[str]) -> set[str]:
-    """The jobs that were changed. Fails unless all is as it should be."""
+    """The jobs that were changed. Fails unless each job is in exactly one place and has its event."""
     keys = places(client, queue)
     strangers = set().union(*keys.values()) - set(names)
     assert not strangers

@@ -1,7 +1,7 @@
-"""A process of the race: `python -m tests.faults.race_player ROLE URL SEED SECONDS FOLDER`.
+"""A process of the race test: `python -m tests.faults.race_player ROLE URL SEED SECONDS FOLDER`.
 
-`operator` gives the tool random commands, `worker` is the library's own worker, and `producer`
-enqueues jobs with the library. What a task does is to note that it ran, and to fail at times.
+`operator` runs random commands of the tool, `worker` is the library's own worker, and `producer` enqueues
+jobs with the library. A task records that it ran, and sometimes fails.
 """
 
 from __future__ import annotations
@@ -87,9 +87,9 @@ def operator(rng: random.Random, seconds: float, folder: Path) -> None:
         if time.monotonic() > end:
             return
         args = command(rng, str(folder / f"{os.getpid()}-{turn}"), backups)
-        told, errors = io.StringIO(), io.StringIO()
-        told.buffer = io.BytesIO()  # type: ignore[attr-defined]
-        with contextlib.redirect_stdout(told), contextlib.redirect_stderr(errors):
+        reported, errors = io.StringIO(), io.StringIO()
+        reported.buffer = io.BytesIO()  # type: ignore[attr-defined]
+        with contextlib.redirect_stdout(reported), contextlib.redirect_stderr(errors):
             code = run(args)
         if code not in (0, 1, 4) or "bug in" in errors.getvalue():
             sys.exit(f"{args}: {code}: {errors.getvalue()}")

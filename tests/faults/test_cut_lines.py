@@ -1,4 +1,4 @@
-"""The line to Redis is cut, or goes dead, after any number of bytes."""
+"""The connection to Redis is cut, or stalls, after any number of bytes."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ STALLS = scaled(1, 12)
 
 @dataclass(frozen=True)
 class Conversation:
-    """What comes of a command with a sound line: its result, how many bytes Redis has said, and how
-    many changes were recorded. The length varies by a few bytes, because Redis tells its time."""
+    """A command on an intact connection: its result, how many bytes Redis sent, and how many changes were
+    recorded. The number of bytes varies slightly, because replies contain the time."""
 
     result: Result
     length: int
@@ -50,14 +50,14 @@ def conversation(server: PrivateRedis, keyspace: Keyspace, tool: Tool, args: Arg
 
 
 def points(length: int, count: int) -> list[int]:
-    """Places all over a conversation, from before its first byte to within its last reply."""
+    """Byte positions spread over the conversation, from before its first byte to within its last reply."""
     return sorted({0, 1, 2, *range(0, length - 5, max(1, length // count)), length - 6, length - 5})
 
 
 @pytest.mark.extended(first=6)
 @pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
 @pytest.mark.parametrize("args", READERS.values(), ids=list(READERS))
-def test_a_reader_whose_line_is_cut_never_passes_off_a_part_as_the_whole(
+def test_a_reader_whose_connection_is_cut_never_prints_a_part_as_the_whole(
     args: Args, as_json: bool, server: PrivateRedis, keyspace: Keyspace, tool: Tool
 ) -> None:
     args = in_json(args) if as_json else args
@@ -73,7 +73,8 @@ def test_a_reader_whose_line_is_cut_never_passes_off_a_part_as_the_whole(
 
 
 def without_first_rows(result: Result, sound: Result) -> Result:
-    """Rows that were printed before the cut stay printed, but whole."""
+    """The result without its rows. Asserts that these are the first rows of the intact result, each one
+    whole."""
     rows = sound.lines[: len(result.lines)]
     assert [row.split("\t")[:9] for row in result.lines] == [row.split("\t")[:9] for row in rows]
     assert result.stdout == "" or (result.stdout.endswith("\n") and len(rows) < len(sound.lines))
@@ -86,18 +87,18 @@ IN_ONE_STEP = {name: args for name, args in CHANGES.items() if name != "oblitera
 
 @pytest.mark.extended(first=6)
 @pytest.mark.parametrize("args", IN_ONE_STEP.values(), ids=list(IN_ONE_STEP))
-def test_a_change_whose_line_is_cut_is_made_whole_or_not_at_all(
+def test_a_change_whose_connection_is_cut_is_made_whole_or_not_at_all(
     args: Args, server: PrivateRedis, keyspace: Keyspace, tool: Tool
 ) -> None:
     sound = conversation(server, keyspace, tool, args)
     made = []
     for number, limit in enumerate(points(sound.length, CUTS)):
-        told = (*args, "--json") if number % 2 else args
+        reported = (*args, "--json") if number % 2 else args
         with Proxy(server.socket, limit=limit) as proxy:
-            result = tool(proxy.url, *told)
+            result = tool(proxy.url, *reported)
         if not proxy.cut:
             continue
-        assert_refused(told, result, "redis_unreachable", "cannot reach Redis")
+        assert_refused(reported, result, "redis_unreachable", "cannot reach Redis")
         made.append(assert_whole(keyspace, sound.events))
         keyspace.restore()
     assert made[0] is False, "nothing was heard from Redis, so nothing was asked of it"
@@ -106,7 +107,7 @@ def test_a_change_whose_line_is_cut_is_made_whole_or_not_at_all(
 
 @pytest.mark.extended(first=11)
 @pytest.mark.parametrize("args", [*READERS.values(), *IN_ONE_STEP.values()], ids=[*READERS, *IN_ONE_STEP])
-def test_a_dead_line_is_given_up_after_the_timeout(
+def test_a_stalled_connection_is_given_up_after_the_timeout(
     args: Args, server: PrivateRedis, keyspace: Keyspace, tool: Tool
 ) -> None:
     args = in_json(args)
@@ -121,7 +122,7 @@ def test_a_dead_line_is_given_up_after_the_timeout(
 
 
 @pytest.mark.extended
-def test_an_obliteration_whose_line_is_cut_is_gone_on_with(
+def test_an_obliteration_can_be_continued_after_its_connection_was_cut(
     server: PrivateRedis, keyspace: Keyspace, tool: Tool
 ) -> None:
     args = CHANGES["obliterate"]
@@ -146,7 +147,7 @@ def test_an_obliteration_whose_line_is_cut_is_gone_on_with(
 
 
 def assert_whole(keyspace: Keyspace, events: int) -> bool:
-    """Whether the changes were made; their events are there if they were, and nothing at all if not."""
+    """Whether the changes were made. Fails unless all were made with their events, or none."""
     changed = keyspace.changed
     assert [event["status"] for event in keyspace.new_events] == ["success"] * events * changed
     return changed

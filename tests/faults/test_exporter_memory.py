@@ -1,4 +1,4 @@
-"""The exporter runs for months: its memory does not grow with the number of reads."""
+"""The memory of the exporter does not grow with the number of reads, because it runs for months."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A failover in the middle of what the tool does: nothing is lost, nothing is done twice, and it is said."""
+"""A failover during a command: no change is lost or made twice, and the output says so."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def start(url: str, *args: str) -> subprocess.Popen[str]:
 
 
 def done_on(client: redis.Redis) -> Counter[str]:
-    """How often the audit trail has each job's change as done."""
+    """By job, the number of its success events in the audit trail."""
     found = [json.loads(fields[b"event"]) for _, fields in client.xrange("asyncmq-cli:audit")]
     return Counter(event["job_id"] for event in found if event["status"] == "success")
 
@@ -61,7 +61,7 @@ def test_a_bulk_change_continues_on_the_new_primary() -> None:
 
 
 @pytest.mark.extended
-def test_what_the_old_primary_confirmed_and_did_not_pass_on_is_made_again() -> None:
+def test_changes_that_the_old_primary_did_not_replicate_are_made_again() -> None:
     with Watched() as watched:
         old, new = watched.ports[:2]
         fill(old)

@@ -1,4 +1,4 @@
-"""The codec and the renderers, given a million texts that nobody meant to store."""
+"""Fuzz the codec and the renderers with a million random texts."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def mutated(rng: random.Random, text: bytes) -> bytes:
 
 
 def inputs(rng: random.Random, first: list[bytes]) -> Callable[[], bytes]:
-    """Mutations of these and of what came of them."""
+    """Mutations of the seeds, and mutations of these in turn."""
     pool = list(first)
 
     def one() -> bytes:
@@ -105,13 +105,13 @@ def test_any_text_is_read_and_shown_without_harm() -> None:
         assert _OBEYED.search(line) is None, text
         if number % 4 == 0:
             detail = JobDetail(job, job.get("result"), job_error(job))
-            told = "\n".join(job_lines(detail, now=1.7e9, show_secrets=False))
-            assert _OBEYED.search(told) is None, text
+            reported = "\n".join(job_lines(detail, now=1.7e9, show_secrets=False))
+            assert _OBEYED.search(reported) is None, text
     record("Fuzzed jobs", runs=JOB_INPUTS, losses=0)
 
 
 def test_decoded_values_equal_those_of_pythons_json() -> None:
-    """And no line but a backup's own is taken for one."""
+    """Also, only lines of a backup are recognised as such."""
     rng = seeded("fuzz codec")
     one = inputs(rng, [*seeds(), *LINES])
     for _ in range(CODEC_INPUTS):

@@ -1,4 +1,5 @@
-"""Whatever lies in Redis: no traceback, nothing that a terminal obeys, no secret, no end of memory."""
+"""Hostile data in Redis causes no traceback, no terminal control, no leak of a secret, and no unbounded
+memory."""
 
 from __future__ import annotations
 
@@ -60,14 +61,14 @@ def commands(queue: str, jobs: list[str]) -> list[list[str]]:
 
 
 def assert_harmless(args: list[str], result: Result) -> None:
-    told = (args, result.code, result.stdout[-1500:], result.stderr[-1500:])
+    reported = (args, result.code, result.stdout[-1500:], result.stderr[-1500:])
     # What `check` cannot read is unknown to it.
-    assert result.code in ((0, 1, 2, 3) if "check" in args else (0, 1, 2, 4)), told
-    assert "bug in asyncmq-cli" not in result.stderr, told
-    assert "\nTraceback " not in f"\n{result.stderr}", told
+    assert result.code in ((0, 1, 2, 3) if "check" in args else (0, 1, 2, 4)), reported
+    assert "bug in asyncmq-cli" not in result.stderr, reported
+    assert "\nTraceback " not in f"\n{result.stderr}", reported
     shown = _STYLE.sub("", result.stdout) if "always" in args else result.stdout
     found = _OBEYED.search(shown + result.stderr)
-    assert found is None, (found, told)
+    assert found is None, (found, reported)
     assert SECRET not in result.stdout + result.stderr, around_secret(args, result)
     if "--json" in args or "--ndjson" in args:
         for document in (
@@ -83,7 +84,7 @@ def around_secret(args: list[str], result: Result) -> tuple[list[str], str]:
 
 
 @pytest.mark.extended
-def test_no_data_harms_who_reads_it(server: PrivateRedis, client: redis.Redis, tool: Tool) -> None:
+def test_hostile_data_harms_no_reader(server: PrivateRedis, client: redis.Redis, tool: Tool) -> None:
     rng = seeded("hostile")
     ran = 0
     for _ in range(ROUNDS):
@@ -113,7 +114,7 @@ def test_a_member_that_is_cut_off_is_an_id_that_shows_no_secret(
             assert_harmless([*form, *args], tool(server.url, *form, *args))
 
 
-def test_nothing_that_a_terminal_obeys_gets_there(server: PrivateRedis, client: redis.Redis) -> None:
+def test_no_control_character_reaches_the_terminal(server: PrivateRedis, client: redis.Redis) -> None:
     rng = seeded("hostile on a terminal")
     for _ in range(scaled(1, 5)):
         queue, jobs = fill(client, rng)
@@ -164,8 +165,8 @@ def workers(client: redis.Redis, number: int, text: str) -> None:
 
 def events(client: redis.Redis, number: int, text: str) -> None:
     event = {"action": "job.retry", "source": "jobs.single", "status": "success", "details": {"note": text}}
-    told = {**event, "queue": "huge", "job_id": f"job-{number}", "actor": "me", "error": None}
-    client.xadd("asyncmq-cli:audit", {"timestamp": "1.0", "event": json.dumps(told)})
+    reported = {**event, "queue": "huge", "job_id": f"job-{number}", "actor": "me", "error": None}
+    client.xadd("asyncmq-cli:audit", {"timestamp": "1.0", "event": json.dumps(reported)})
 
 
 READ = {
@@ -200,7 +201,7 @@ READ = {
 
 @pytest.mark.extended
 @pytest.mark.parametrize("fill", READ, ids=lambda fill: fill.__name__)
-def test_memory_does_not_grow_with_what_lies_there(
+def test_memory_does_not_grow_with_the_data(
     fill: Fill, server: PrivateRedis, client: redis.Redis, tmp_path: Path
 ) -> None:
     text = "x" * 1_000_000

@@ -1,4 +1,4 @@
-"""The tool or its Redis is killed, or the line between them cut, anywhere in a change of many jobs."""
+"""The tool or Redis is killed, or the connection is cut, at any point in a change of many jobs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ CUTS = scaled(4, 60)
 
 
 def command(verb: str, *more: str) -> tuple[str, ...]:
-    """The change of all jobs; of a restore, `more` begins with the backup."""
+    """The command line that changes all jobs. For a restore, `more` begins with the backup."""
     words = {
         "cancel": ("jobs", "cancel", QUEUE, "--all"),
         "requeue": ("jobs", "requeue", QUEUE, "--all", "--force"),
@@ -66,7 +66,7 @@ sys.exit(run(sys.argv[1:]))
 
 
 def start(url: str, *args: str) -> Forked:
-    """The tool; `jobs add` reads all jobs from standard input."""
+    """Start the tool. `jobs add` reads all jobs from standard input."""
     adds = args[:2] == ("jobs", "add")
     process = Forked(
         ["-c", TOOL, *args],
@@ -94,7 +94,7 @@ def prepare(client: redis.Redis, url: str, verb: str, rng: random.Random, folder
 
 
 def removed(client: redis.Redis, url: str, rng: random.Random, folder: Path) -> Path:
-    """All jobs removed, by a run that was killed and another one; the backups of both in one file."""
+    """Remove all jobs with a run that is killed and a second one. Returns a file with both backups."""
     whole, one = folder / "both", folder / "one"
     whole.write_bytes(b"")
     for act in (True, False):
@@ -122,8 +122,9 @@ def strike(
     act: Callable[[], object],
     refused: int = 0,
 ) -> bool:
-    """Act at a random moment of the run, most often while jobs are being changed, of which so many
-    are `left`, after so many that are `refused`. False if the run was over before."""
+    """Call `act` at a random moment of the run, usually while jobs are being changed. `left` is the number of
+    jobs to change, `refused` the number that are refused before them. Returns False if the run had already
+    ended."""
     moment = client.xlen("asyncmq-cli:audit") + refused + rng.randrange(max(1, min(1500, left)))
     deadline = time.monotonic() + (rng.uniform(0, 2) if rng.random() < 0.2 else 60)
     while client.xlen("asyncmq-cli:audit") <= moment and time.monotonic() < deadline:
@@ -137,8 +138,8 @@ def strike(
 def killed(
     rng: random.Random, client: redis.Redis, left: int, url: str, line: Sequence[str], refused: int = 0
 ) -> bool:
-    """As `strike`, of a run that is killed; and then Redis is done with all that it had sent, which may
-    take some pieces to read."""
+    """The same as `strike`, but kills the run. Then waits until Redis has executed everything that it sent,
+    which may take several reads."""
     others = len(client.client_list())
     process = start(url, *line)
     struck = strike(rng, client, left, process, process.kill, refused)
@@ -177,31 +178,32 @@ def test_a_killed_run_leaves_each_job_in_one_place_and_the_next_run_continues(
 
 
 def refused(verb: str, done: int) -> int:
-    """Of so many jobs that are changed already the attempts that another run makes at them."""
+    """The number of attempts that are refused because another run has already changed `done` jobs."""
     return done if verb in ("restore", "add") else 0
 
 
 def finish(client: redis.Redis, url: str, verb: str, more: list[str]) -> None:
-    """Two runs that nobody disturbs: the one does the rest, the other finds nothing to do."""
+    """Run the command twice without interruption: the first run changes the remaining jobs, the second finds
+    nothing to do."""
     done = ledger.changed(client, QUEUE, verb, JOBS)
     for already in (len(done), len(JOBS)):
         process = start(url, *command(verb, *more, "--json"))
-        told = json.loads(process.communicate()[0])
+        reported = json.loads(process.communicate()[0])
         there = refused(verb, already)
-        assert (process.returncode, told["failed"]) == (int(there > 0), there)
-        assert told["succeeded"] == len(JOBS) - already
+        assert (process.returncode, reported["failed"]) == (int(there > 0), there)
+        assert reported["succeeded"] == len(JOBS) - already
         assert ledger.changed(client, QUEUE, verb, JOBS) == set(JOBS)
 
 
 def assert_backed_up(backups: list[Path], removed: set[str]) -> None:
-    """All that left Redis is in a whole line of a backup."""
+    """Assert that everything removed from Redis is in a complete line of a backup."""
     lines = [line for path in backups for line in lines_of(path) if line.endswith(b"\n")]
     assert removed <= {json.loads(line).get("id") for line in lines}
 
 
 @contextlib.contextmanager
 def durable_redis(directory: Path) -> Iterator[PrivateRedis]:
-    """It has on disk whatever it has answered."""
+    """A Redis that writes each change to disk before it answers."""
     extra = ["--dir", str(directory), "--appendonly", "yes", "--appendfsync", "always"]
     with PrivateRedis(extra=extra) as server:
         yield server
@@ -225,25 +227,25 @@ def test_a_killed_redis_loses_no_reported_change(verb: str, tmp_path: Path) -> N
             with contextlib.suppress(RedisError):
                 struck = strike(rng, client, len(JOBS) - len(done), process, act, refused(verb, len(done)))
             kills += struck
-            told, _ = process.communicate()
+            reported, _ = process.communicate()
         with durable_redis(tmp_path) as server, redis.Redis.from_url(server.url) as client:
             now = ledger.changed(client, QUEUE, verb, JOBS)
-            assert done | successful(told) <= now
+            assert done | successful(reported) <= now
             done = now
     with durable_redis(tmp_path) as server, redis.Redis.from_url(server.url) as client:
         finish(client, server.url, verb, more)
         record("Redis killed", client, runs=kills, faults=kills, jobs=len(JOBS), losses=0)
 
 
-def successful(told: bytes) -> set[str]:
-    results = json.loads(told)["results"] if told else []
+def successful(reported: bytes) -> set[str]:
+    results = json.loads(reported)["results"] if reported else []
     return {row["job_id"] for row in results if row["status"] == "success"}
 
 
 @pytest.mark.extended(first=3)
 @pytest.mark.parametrize("direction", ["to the tool", "to Redis"])
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_line_cut_after_any_byte_leaves_each_job_in_one_place(
+def test_a_connection_cut_after_any_byte_leaves_each_job_in_one_place(
     verb: str, direction: str, server: PrivateRedis, client: redis.Redis, tool: Tool
 ) -> None:
     """Each change that is reported as done was made, and no change that was made is reported as failed."""
@@ -261,10 +263,10 @@ def test_a_line_cut_after_any_byte_leaves_each_job_in_one_place(
             result = tool(proxy.url, *command(verb, "--json"))
             proxy.wait()
         done = ledger.changed(client, QUEUE, verb, FEW)
-        told = {row["job_id"]: row["status"] for row in result.json["results"]} if result.stdout else {}
-        assert set(told.values()) <= {"success"}, result
-        assert told.keys() <= done
-        lost += len(done) - len(told)
+        reported = {row["job_id"]: row["status"] for row in result.json["results"]} if result.stdout else {}
+        assert set(reported.values()) <= {"success"}, result
+        assert reported.keys() <= done
+        lost += len(done) - len(reported)
         cuts += proxy.cut
         if proxy.cut:
             assert result.code == 3, result
@@ -283,7 +285,7 @@ NEXT_RUN = 5e9
 
 @pytest.mark.extended
 @pytest.mark.parametrize("verb", ["pause", "remove"])
-def test_a_killed_change_of_definitions_leaves_each_as_it_was_or_is_to_be(
+def test_a_killed_change_leaves_each_definition_changed_or_unchanged(
     verb: str, server: PrivateRedis, client: redis.Redis
 ) -> None:
     rng = seeded(f"killed repeatables {verb}")
@@ -304,14 +306,14 @@ def test_a_killed_change_of_definitions_leaves_each_as_it_was_or_is_to_be(
             now = changed_definitions(client, verb)
             assert done <= now, "what was changed stays changed"
             done = now
-    told = json.loads(start(server.url, *line, "--json").communicate()[0])
-    assert told["failed"] == (len(done) if verb == "remove" else 0)
+    reported = json.loads(start(server.url, *line, "--json").communicate()[0])
+    assert reported["failed"] == (len(done) if verb == "remove" else 0)
     assert changed_definitions(client, verb) == set(DEFINITIONS)
     record("The tool killed", client, runs=kills, faults=kills, definitions=rounds * len(DEFINITIONS))
 
 
 def changed_definitions(client: redis.Redis, verb: str) -> set[str]:
-    """Those that are paused, or gone. Fails unless all is as it should be."""
+    """The definitions that are paused or removed. Fails unless each is complete and has its event."""
     stored = client.zrange(f"queue:{QUEUE}:repeatables", 0, -1, withscores=True)
     running = {name: encode(one, paused=False).encode() for name, one in DEFINITIONS.items()}
     paused = {name: encode(one, paused=True).encode() for name, one in DEFINITIONS.items()}
@@ -330,8 +332,8 @@ def changed_definitions(client: redis.Redis, verb: str) -> set[str]:
 def test_a_killed_obliterate_can_be_continued_and_restored_completely(
     verb: str, server: PrivateRedis, client: redis.Redis, tmp_path: Path
 ) -> None:
-    """After each kill the trail and the backups tell of all that is gone, and what all runs have backed up
-    together is the queue, byte for byte."""
+    """After each kill, the audit trail and the backups list everything that was removed. The backups of all
+    runs together restore the queue byte for byte."""
     rng = seeded(f"killed {verb}")
     line = {
         "obliterate": ("queues", "obliterate", QUEUE, "--yes"),
@@ -360,16 +362,16 @@ def test_a_killed_obliterate_can_be_continued_and_restored_completely(
             assert_recorded(client, verb, whole)
         left = {} if verb == "obliterate" else {key: before[key] for key in library.dump(client)}
         assert library.dump(client) == left and not client.exists(f"queue:{QUEUE}:dlq")
-        told = json.loads(
+        reported = json.loads(
             start(server.url, "jobs", "restore", str(whole), "--yes", "--json").communicate()[0]
         )
-        assert told["failed"] == 0
+        assert reported["failed"] == 0
         assert library.dump(client) == before
     record("Whole queues and edits", client, runs=kills, faults=kills, jobs=rounds * len(SMALL), losses=0)
 
 
 def assert_recorded(client: redis.Redis, verb: str, backup: Path) -> None:
-    """Each job that is gone has one event and a line in the backup; so have all definitions and marks."""
+    """Assert that each removed job, definition and mark has one event and a line in the backup."""
     gone = set(SMALL) - ledger.places(client, QUEUE)["dlq"]
     events = [
         e for e in library.events(client) if e["action"] == f"queue.{verb}" and e["status"] == "success"
@@ -389,7 +391,7 @@ def assert_recorded(client: redis.Redis, verb: str, backup: Path) -> None:
 
 @pytest.mark.extended
 @pytest.mark.parametrize("verb", ["edit", "retry"])
-def test_a_killed_edit_leaves_each_job_whole_and_is_taken_back_by_the_trail(
+def test_a_killed_edit_leaves_each_job_whole_and_the_audit_trail_undoes_it(
     verb: str, server: PrivateRedis, client: redis.Redis
 ) -> None:
     rng = seeded(f"killed {verb} --set")
@@ -415,7 +417,7 @@ def test_a_killed_edit_leaves_each_job_whole_and_is_taken_back_by_the_trail(
 
 
 def edited(client: redis.Redis, verb: str) -> set[str]:
-    """The jobs that were edited. Fails unless each has its event, and is the same in all its places."""
+    """The jobs that were edited. Fails unless each has its event and is equal in all its places."""
     letters = {
         json.loads(member)["id"]: json.loads(member) for member in client.zrange(f"queue:{QUEUE}:dlq", 0, -1)
     }

@@ -1,4 +1,4 @@
-"""Redis fails while the tool works through a list of jobs."""
+"""Redis fails while the tool changes a list of jobs."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ JOBS = [f"job-{number}" for number in range(120)]
 
 @contextmanager
 def lasting_redis(directory: Path) -> Iterator[PrivateRedis]:
-    """One that finds again in `directory` all that it held when it was killed: what it has written
-    to a file, the system keeps."""
+    """A Redis with persistence in `directory`. It keeps all data when it is killed, because the kernel still
+    writes what it has written to its file."""
     extra = ["--dir", str(directory), "--appendonly", "yes", "--appendfsync", "no"]
     with PrivateRedis(extra=extra) as server:
         yield server
 
 
 class BeforeScript:
-    """Does something to the server when the tool sends it a script for the `nth` time."""
+    """Calls a function when the tool sends a script for the `nth` time."""
 
     def __init__(self, nth: int, act: Callable[[], object]) -> None:
         self._left = nth
@@ -60,14 +60,14 @@ def test_changes_before_a_kill_are_reported_and_stay(as_json: bool, tmp_path: Pa
             result = run_tool("jobs", "retry", QUEUE, "-", *flags, url=proxy.url, stdin="\n".join(JOBS))
     assert result.code == 3
     if as_json:
-        told = [(row["job_id"], row["status"]) for row in result.json["results"]]
-        assert (result.json["succeeded"], result.json["failed"]) == (len(told), 0)
+        reported = [(row["job_id"], row["status"]) for row in result.json["results"]]
+        assert (result.json["succeeded"], result.json["failed"]) == (len(reported), 0)
         assert error_of(result)["code"] == "redis_unreachable"
     else:
-        told = [(row.split("\t")[2], row.split("\t")[0]) for row in result.lines]
+        reported = [(row.split("\t")[2], row.split("\t")[0]) for row in result.lines]
         assert result.stderr.startswith("error: cannot reach Redis at ")
     with lasting_redis(tmp_path) as server, redis.Redis.from_url(server.url) as client:
-        assert_done_as_told(client, told)
+        assert_first_jobs_done(client, reported)
 
 
 TROUBLES: dict[str, tuple[Callable[[redis.Redis], object], str]] = {
@@ -89,22 +89,22 @@ def test_changes_before_a_refusal_are_reported_and_the_rest_is_unchanged(
             result = tool(proxy.url, "jobs", "retry", QUEUE, *JOBS, "--json")
         assert (result.code, error_of(result)["code"]) == (3, code)
         admin.replicaof("NO", "ONE")
-        assert_done_as_told(admin, [(row["job_id"], row["status"]) for row in result.json["results"]])
+        assert_first_jobs_done(admin, [(row["job_id"], row["status"]) for row in result.json["results"]])
 
 
-def assert_done_as_told(client: redis.Redis, told: list[tuple[str, str]]) -> None:
-    """The first jobs were retried, each with its event, and the others lie where they lay."""
-    done = len(told)
+def assert_first_jobs_done(client: redis.Redis, reported: list[tuple[str, str]]) -> None:
+    """Assert that the first jobs were retried, each with its event, and that the others are unchanged."""
+    done = len(reported)
     assert 0 < done < 80
-    assert told == [(name, "success") for name in JOBS[:done]]
+    assert reported == [(name, "success") for name in JOBS[:done]]
     assert client.zrange(f"queue:{QUEUE}:waiting", 0, -1) == [name.encode() for name in JOBS[:done]]
     dead = [json.loads(member)["id"] for member in client.zrange(f"queue:{QUEUE}:dlq", 0, -1)]
     assert sorted(dead) == sorted(JOBS[done:])
-    assert [(event["job_id"], event["status"]) for event in library.events(client)] == told
+    assert [(event["job_id"], event["status"]) for event in library.events(client)] == reported
 
 
 def test_withdrawn_rights_end_the_run_before_its_next_transaction(binary: Path, tool: Tool) -> None:
-    """Redis does not undo what a script has done when a later command in it is refused."""
+    """Redis does not roll back a script when a later command in it is refused."""
     asked = 0
 
     def withdraw(command: list[bytes]) -> None:
@@ -120,4 +120,4 @@ def test_withdrawn_rights_end_the_run_before_its_next_transaction(binary: Path, 
             result = tool(proxy.url, "jobs", "retry", QUEUE, *JOBS, "--json")
         assert (result.code, error_of(result)["code"]) == (3, "redis_permission")
         assert "zrem" in result.stderr
-        assert_done_as_told(admin, [(row["job_id"], row["status"]) for row in result.json["results"]])
+        assert_first_jobs_done(admin, [(row["job_id"], row["status"]) for row in result.json["results"]])

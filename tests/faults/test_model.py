@@ -1,4 +1,4 @@
-"""Random sequences of the library's calls and ours, against a plain model of the queue."""
+"""Random sequences of the library's calls and of ours, compared with a plain model of the queue."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ picks = st.lists(st.sampled_from([*NAMES, "ghost"]), min_size=1, max_size=4, uni
 
 @dataclass
 class Model:
-    """A queue as it should be: each job's state, the order in which they wait, and who is marked."""
+    """The expected queue: the state of each job, the order of waiting jobs, and the cancelled jobs."""
 
     state: dict[str, str] = field(default_factory=dict)
     waiting: list[str] = field(default_factory=list)
@@ -69,7 +69,8 @@ class Model:
 
 @dataclass
 class Kept:
-    """What a backup holds of a job: its state, its mark, and what it stood behind while it waited."""
+    """What a backup has of a job: its state, whether it is marked as cancelled, and its score in the waiting
+    set."""
 
     state: str
     marked: bool
@@ -77,7 +78,7 @@ class Kept:
 
 
 class Context:
-    """What all runs of the machine share."""
+    """Values that all runs of the state machine share."""
 
     loop: asyncio.AbstractEventLoop
     backend: RedisBackend
@@ -107,10 +108,10 @@ class QueueMachine(RuleBasedStateMachine):
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = run([*args, "--json", "--redis-url", Context.url])
         out.flush()
-        told = out.buffer.getvalue()  # type: ignore[attr-defined]
+        reported = out.buffer.getvalue()  # type: ignore[attr-defined]
         assert "bug in" not in err.getvalue(), err.getvalue()
         assert code in (0, 1, 4), (args, code, err.getvalue())
-        return json.loads(told) if told else {}
+        return json.loads(reported) if reported else {}
 
     def scores(self) -> dict[str, float]:
         found = Context.client.zrange(f"queue:{QUEUE}:waiting", 0, -1, withscores=True)
@@ -214,13 +215,13 @@ class QueueMachine(RuleBasedStateMachine):
         self.model.paused = paused
 
     def change(self, verb: str, names: list[str], fit: set[str], report: dict[str, Any]) -> None:
-        """The report and the audit trail agree with the model."""
-        told = {row["job_id"]: row["status"] for row in report["results"]}
-        assert told == {name: "success" if name in fit else "failed" for name in names}
+        """Make a change, and assert that its report and the audit trail agree with the model."""
+        reported = {row["job_id"]: row["status"] for row in report["results"]}
+        assert reported == {name: "success" if name in fit else "failed" for name in names}
         Context.changes += len(names)
-        recorded = {(f"job.{verb}", told[name]) for name in names}
+        recorded = {(f"job.{verb}", reported[name]) for name in names}
         events = library.events(Context.client)[len(self.model.events) :]
-        assert {event["job_id"]: event["status"] for event in events} == told
+        assert {event["job_id"]: event["status"] for event in events} == reported
         assert len(events) == len(names)
         assert {(event["action"], event["status"]) for event in events} == recorded
         self.model.events += [(event["action"], event["status"]) for event in events]
@@ -277,7 +278,7 @@ def context(server: PrivateRedis, client: redis.Redis, monkeypatch: pytest.Monke
 
 @pytest.mark.extended
 @pytest.mark.usefixtures("context")
-def test_random_sequences_of_their_calls_and_ours_do_what_a_plain_model_does(client: redis.Redis) -> None:
+def test_random_calls_of_the_library_and_the_tool_agree_with_a_plain_model(client: redis.Redis) -> None:
     seeded("model")
     Context.steps = Context.changes = 0
     machine = seed(SEED)(QueueMachine)

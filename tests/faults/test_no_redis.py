@@ -1,4 +1,4 @@
-"""What answers is no Redis and means harm: the answer is one line, in good time and in little memory."""
+"""A hostile server instead of Redis: the tool prints one line of error, in limited time and memory."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ TRICKLES = {
 
 
 class Flood(Listener):
-    """Says this as soon as anything is asked."""
+    """A server that sends this endlessly after the first request."""
 
     def __init__(self, says: Callable[[], Iterator[bytes]]) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class Flood(Listener):
 
 
 def measured(url: str, *args: str) -> tuple[int, str, int]:
-    """The exit status, stderr, and the most memory in bytes that it took."""
+    """The exit status, stderr, and the peak memory in bytes."""
     code = (
         "import sys; from asyncmq_cli.app import run; code = run(sys.argv[1:]); "
         "peak = next(line for line in open('/proc/self/status') if line.startswith('VmHWM:')); "
@@ -135,7 +135,7 @@ def test_a_value_that_is_too_large_is_named(
 
 
 def test_text_that_looks_like_the_head_of_an_array_is_text() -> None:
-    """However it is cut into pieces."""
+    """Also if the text is split into pieces."""
     import hiredis
 
     from asyncmq_cli.storage.client.replies import LARGE, NOT_ENOUGH_DATA, _Reader

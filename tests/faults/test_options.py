@@ -1,6 +1,6 @@
-"""Whatever stands behind an option, the answer is a list, a change or wrong usage; never a fault of ours.
+"""Any value of any option gives a list, a change or a usage error, and never a bug of the tool.
 
-The options are the built program's own: a new one is tried without a line here.
+The options are read from the built program, so new ones are tested too.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ ANSWERS = {0, 1, 2, 3, 4, 5, 124}
 
 @dataclass(frozen=True)
 class Tried:
-    """An option that takes a value, at a command that has it."""
+    """An option with a value, and a command that has it."""
 
     command: str
     option: str
@@ -192,14 +192,14 @@ def _commands(group: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ..
 
 
 def once_each(options: list[Tried]) -> list[Tried]:
-    """Of options that are declared alike the first."""
+    """The first of all options that are declared in the same way."""
     return list({(one.option, one.metavar): one for one in reversed(options)}.values())
 
 
 @contextmanager
-def ended_within(seconds: int, told: Any) -> Iterator[None]:
+def ended_within(seconds: int, reported: Any) -> Iterator[None]:
     def stop(number: int, frame: Any) -> None:
-        raise AssertionError(f"{told} has not ended")
+        raise AssertionError(f"{reported} has not ended")
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.alarm(seconds)
@@ -211,16 +211,16 @@ def ended_within(seconds: int, told: Any) -> Iterator[None]:
 
 
 def assert_answered(args: list[str], result: Result) -> None:
-    told = ([arg[:80] for arg in args], result.code, result.stderr[-600:])
-    assert result.code in ANSWERS, told
-    assert "bug in asyncmq-cli" not in result.stderr, told
+    reported = ([arg[:80] for arg in args], result.code, result.stderr[-600:])
+    assert result.code in ANSWERS, reported
+    assert "bug in asyncmq-cli" not in result.stderr, reported
     if result.code == 2 and args[0] != "check":
-        assert result.stderr.startswith(("error: ", "note: ", "warning: ", "{")), told
+        assert result.stderr.startswith(("error: ", "note: ", "warning: ", "{")), reported
 
 
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> Iterator[None]:
-    """Some options write files."""
+    """Runs the test in a temporary folder, because some options write files."""
     before = Path.cwd()
     os.chdir(tmp_path)
     yield

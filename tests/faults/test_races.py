@@ -1,4 +1,4 @@
-"""Eight of our processes and four workers of the library on one queue, at random."""
+"""Eight processes of the tool and four workers of the library change one queue at random."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def test_no_job_is_lost_or_run_twice_and_no_event_is_without_its_change(
     keys = ledger.places(client, QUEUE)
     for name in sorted(enqueued):
         actions = by_job.get(name, [])
-        told = f"{name}: {actions}, ran {runs[name]} times, is in {ledger.in_(keys, name)}"
-        assert_in_one_place(name, keys, actions, told)
+        reported = f"{name}: {actions}, ran {runs[name]} times, is in {ledger.in_(keys, name)}"
+        assert_in_one_place(name, keys, actions, reported)
         counted = Counter(actions)
-        assert runs[name] <= 1 + counted["retry"], f"run twice by our doing: {told}"
-        assert counted["retry"] <= failures[name], f"a retry without a failure: {told}"
-        assert 0 <= counted["remove"] - counted["restore"] <= 1, f"an event without its change: {told}"
+        assert runs[name] <= 1 + counted["retry"], f"run twice by our doing: {reported}"
+        assert counted["retry"] <= failures[name], f"a retry without a failure: {reported}"
+        assert 0 <= counted["remove"] - counted["restore"] <= 1, f"an event without its change: {reported}"
     assert len(trail) > 0
     record(
         "Races", client, runs=1, seconds=SECONDS, jobs=len(enqueued), executions=runs.total(),
@@ -71,7 +71,7 @@ def play(url: str, folder: Path) -> None:
 
 
 def histories(trail: list[dict[str, object]]) -> dict[str, list[str]]:
-    """What was done to each job, in order: the events of a stream are in the order of the changes."""
+    """By job, its changes in order. The events of a stream have the order of the changes."""
     found: dict[str, list[str]] = {}
     for event in trail:
         if event["job_id"] is not None:
@@ -84,16 +84,16 @@ def histories(trail: list[dict[str, object]]) -> dict[str, list[str]]:
     return found
 
 
-def assert_in_one_place(name: str, keys: ledger.Keys, actions: list[str], told: str) -> None:
-    """By the last change that was made, or by what a worker made of it since."""
+def assert_in_one_place(name: str, keys: ledger.Keys, actions: list[str], reported: str) -> None:
+    """Assert that each job is where its last change put it, or where a worker put it afterwards."""
     lies = ledger.in_(keys, name)
     if actions and actions[-1] == "remove":
-        assert not lies, f"removed, and yet there: {told}"
+        assert not lies, f"removed, and yet there: {reported}"
         return
-    assert {"record", "ids"} <= lies, f"lost: {told}"
-    assert len(lies & {"waiting", "delayed", "dlq", "active"}) <= 1, f"in two places: {told}"
+    assert {"record", "ids"} <= lies, f"lost: {reported}"
+    assert len(lies & {"waiting", "delayed", "dlq", "active"}) <= 1, f"in two places: {reported}"
     states = {key for key in lies if key.startswith("state ")}
-    assert len(states) == 1, told
+    assert len(states) == 1, reported
     at_home = {
         "state waiting": {"waiting"},
         "state delayed": {"delayed"},
@@ -101,4 +101,4 @@ def assert_in_one_place(name: str, keys: ledger.Keys, actions: list[str], told: 
         "state active": {"active"},
     }
     home = at_home.get(states.pop(), set())
-    assert lies & {"waiting", "delayed", "dlq", "active"} == home, f"in no place of its state: {told}"
+    assert lies & {"waiting", "delayed", "dlq", "active"} == home, f"in no place of its state: {reported}"

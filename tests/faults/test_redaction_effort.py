@@ -1,4 +1,4 @@
-"""Redacting takes time in proportion to a text, however it was made to be slow."""
+"""The time of redaction is linear in the length of a text, even if the text is made to be slow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A refusal of a real Redis is an error of one line, and nothing has changed."""
+"""A command that a real Redis refuses is reported as one line of error, and changes nothing."""
 
 from __future__ import annotations
 
@@ -37,14 +37,15 @@ CASES = [
 
 
 def steady(result: Result) -> Result:
-    """The result without what grows older while the test runs."""
+    """The result without values that change while the test runs, such as ages."""
     result = undoubted(result)
     text = re.sub(r"\bin (?:\d+[dhms] ?)+", "in", result.stdout)
     return replace(result, stdout=re.sub(r"\(.*\)|[\d:T-]*\.\d+| ?\d+[smh](?= \d|\n)", "", text))
 
 
 def undoubted(result: Result) -> Result:
-    """Without the warning that a replica has lost its primary, which every command gives."""
+    """The output without the warning about a replica that has lost its primary, which every command
+    prints."""
     lines = result.stderr.splitlines(keepends=True)
     kept = "".join(
         line for line in lines if "this Redis is a replica, and it has lost its primary" not in line
@@ -76,12 +77,12 @@ def test_a_refusal_is_one_line_and_leaves_everything_as_it_was(
 def assert_all_refused(commands: Mapping[str, Args], trouble: Trouble, tool: Tool, url: str) -> None:
     for number, args in enumerate(commands.values()):
         forms = (args, in_json(args))
-        for told in scaled((forms[number % 2],), forms):
-            assert_refused(told, undoubted(tool(url, *told)), trouble.code, trouble.says)
+        for reported in scaled((forms[number % 2],), forms):
+            assert_refused(reported, undoubted(tool(url, *reported)), trouble.code, trouble.says)
 
 
 def assert_can_be_tried(tool: Tool, url: str) -> None:
-    """A server that takes no writes can still be asked what would be done."""
+    """Assert that --dry-run works on a server that refuses writes."""
     for args in CHANGES.values():
         result = tool(url, *args, "--dry-run", "--json")
         assert (result.code, result.json["failed"]) == (0, 0), result
@@ -91,7 +92,7 @@ def assert_can_be_tried(tool: Tool, url: str) -> None:
 @pytest.mark.extended(first=4)
 @pytest.mark.parametrize("name", FREEING)
 def test_a_full_redis_can_be_emptied(name: str, binary: Path, tool: Tool) -> None:
-    """And its queues can be paused; each change has its event."""
+    """Its queues can also be paused, and each change has its event."""
     with PrivateRedis(binary) as server, redis.Redis.from_url(server.url) as admin:
         seed(server.url)
         before = Keyspace(admin)

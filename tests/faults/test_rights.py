@@ -1,4 +1,4 @@
-"""The rights that the tool needs: no more than these, and where one is missing nothing is half done."""
+"""The documented rights are exactly those that the tool needs. If one is missing, no change is half done."""
 
 from __future__ import annotations
 
@@ -87,7 +87,8 @@ CHANGING: dict[str, Args] = {
 
 
 def kind_of(args: Args) -> Args:
-    """All changes of repeatables are one: to put another definition, or none, in a place."""
+    """The kind of a change. All changes of repeatables except `run` are one kind: they replace or remove a
+    definition."""
     return args[:1] if args[0] == "repeatables" and args[1] != "run" else args[:2]
 
 
@@ -111,9 +112,9 @@ KINDS = sorted({kind_of(args) for args in CHANGING.values()})
 
 
 class Guarded:
-    """A filled server, a user of it whose rights are set for each test, and an administrator.
+    """A server with data, a user whose rights each test sets, and an administrator.
 
-    It all lies in a database other than 0, which the tool has to select.
+    The data is in a database other than 0, so the tool must select it.
     """
 
     def __init__(self, server: PrivateRedis) -> None:
@@ -129,7 +130,7 @@ class Guarded:
         self.admin.execute_command("ACL", "SETUSER", "user", "reset", "on", f">{PASSWORD}", *words)
 
     def used_by(self, tool: Tool, *commands: Args) -> set[str]:
-        """What Redis is asked to do for these, within scripts too."""
+        """The Redis commands that these command lines use, within scripts too."""
         return set().union(*(self._used_by(tool, args) for args in commands))
 
     def _used_by(self, tool: Tool, args: Args) -> set[str]:
@@ -213,7 +214,7 @@ def test_a_change_needs_no_right_of_another_kind_of_change(args: Args, guarded: 
 @pytest.mark.extended(first=6)
 @pytest.mark.parametrize("kind", KINDS, ids=" ".join)
 def test_a_change_without_one_right_is_not_begun(kind: Args, guarded: Guarded, tool: Tool) -> None:
-    """Redis does not undo what a script has done when a later command in it is refused."""
+    """Redis does not roll back a script when a later command in it is refused."""
     for missing in sorted(guarded.used_by(tool, *of_kind(kind)) - DISPENSABLE - OPTIONAL.get(kind, set())):
         args = next(args for args in of_kind(kind) if missing in guarded.used_by(tool, args))
         guarded.keyspace.restore()
@@ -242,7 +243,7 @@ def test_a_change_to_keys_that_the_user_may_not_touch_is_not_begun(
 
 
 def test_an_unrecordable_attempt_names_the_missing_right(guarded: Guarded, tool: Tool) -> None:
-    """The event of a refused attempt is written by a script that no one has asked about before."""
+    """No preflight precedes the script that records a refused attempt."""
     guarded.keyspace.restore()
     guarded.grant("~* +@all -xadd")
     args = ("jobs", "retry", QUEUE, "no-such-job")
@@ -317,7 +318,7 @@ def test_a_listener_needs_the_channel(guarded: Guarded, tool: Tool) -> None:
         publisher.join()
 
 
-def test_the_documented_rules_are_these() -> None:
+def test_the_documented_rules_are_those_that_are_tested() -> None:
     text = " ".join((Path(__file__).parents[2] / "docs" / "connecting.md").read_text().split())
     for rules in (READER_RULES, OPERATOR_RULES, RECORDING_RULES, LISTENING_RULES):
         assert rules in text

@@ -1,4 +1,5 @@
-"""Viewer, operator and maintainer: each may do what its recipe is for, and is refused the rest whole."""
+"""Viewer, operator and maintainer: each role can do what docs/connecting.md says, and all else is refused
+without any change."""
 
 from __future__ import annotations
 

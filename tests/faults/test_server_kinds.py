@@ -1,4 +1,4 @@
-"""A Cluster's node, a Sentinel, and a replica that does not keep up: named, whatever the command."""
+"""A Cluster node, a Sentinel and an outdated replica are named as such by every command."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if scale.WHOLE:
 
 
 def port_with_a_bus() -> int:
-    """A free port of which that for the bus, 10,000 above, is free too."""
+    """A free port whose cluster bus port, 10,000 above, is free too."""
     for port in range(20_000, 50_000):
         with socket.socket() as first, socket.socket() as second:
             try:
@@ -104,7 +104,7 @@ def test_a_replica_that_has_lost_its_primary_is_named(binary: Path, tool: Tool) 
         assert "the user lacks +info" in tool(narrow, "queues", "list").stderr
 
 
-def test_a_replica_that_keeps_up_is_read_without_a_word(
+def test_a_replica_that_keeps_up_is_read_without_a_warning(
     server: PrivateRedis, keyspace: Keyspace, tool: Tool, client: redis.Redis
 ) -> None:
     keyspace.restore()

@@ -1,4 +1,4 @@
-"""Signals during changes and reads: changes made so far stay, and are reported."""
+"""Signals during changes and reads: the changes that were made stay, and are reported."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def start(url: str, words: tuple[str, ...]) -> Forked:
 @pytest.mark.extended(first=1)
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda one: one.name)
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_change_that_a_signal_ends_tells_what_it_made(
+def test_a_change_ended_by_a_signal_reports_what_it_did(
     name: str, number: signal.Signals, server: PrivateRedis, client: redis.Redis
 ) -> None:
     state, words = CHANGES[name]
@@ -79,8 +79,8 @@ def test_a_change_that_a_signal_ends_tells_what_it_made(
         assert out, (process.wait(), err, len(library.events(client)))
         report, made = json.loads(out), library.events(client)
         assert [event["status"] for event in made] == ["success"] * report["succeeded"], (report, err)
-        told = {result["job_id"] for result in report["results"] if result["status"] == "success"}
-        assert told == {event["job_id"] for event in made}
+        reported = {result["job_id"] for result in report["results"] if result["status"] == "success"}
+        assert reported == {event["job_id"] for event in made}
         status = process.wait()
         if status == -number:
             # All was done and told: it came while the interpreter ended.
@@ -124,5 +124,5 @@ def test_a_read_ended_by_a_signal_prints_one_line(
 
 
 def _connections(client: redis.Redis) -> int:
-    """How many connections of the tool there are."""
+    """The number of open connections of the tool."""
     return sum(one["name"].startswith("asyncmq-cli/") for one in client.client_list())

@@ -1,5 +1,4 @@
-"""TLS: a real Redis behind it, as the library that most people have speaks it, and certificates that
-are not to be trusted."""
+"""TLS with a real Redis, a TLS proxy like those in use, and certificates that must be refused."""
 
 from __future__ import annotations
 
@@ -19,8 +18,8 @@ from tests.faults.support import CHANGES, COMMANDS, Keyspace, Tool, assert_refus
 
 
 class TlsProxy(Proxy):
-    """A real Redis with TLS in front of it. Like OpenSSL's own servers it sends session tickets that
-    nobody asked for."""
+    """A TLS proxy in front of a real Redis. Like OpenSSL's own servers, it sends unrequested session
+    tickets."""
 
     def __init__(self, target: Path, certificate: trustme.LeafCert) -> None:
         super().__init__(target)
@@ -69,10 +68,10 @@ def test_every_command_works_over_tls(
     assert not result.stderr or name in CHANGES, result
 
 
-def test_what_asyncmq_publishes_comes_over_tls(
+def test_published_events_arrive_over_tls(
     proxy: TlsProxy, trusted: Path, keyspace: Keyspace, tool: Tool, client: redis.Redis
 ) -> None:
-    """A subscription, and the connection over which Redis tells of changes."""
+    """Both the subscription and the connection on which Redis announces changes use TLS."""
     url = f"{proxy.url}?ssl_ca_certs={trusted}"
     result = tool(
         url,
@@ -136,7 +135,8 @@ def test_a_file_that_cannot_be_read_is_named(option: str, proxy: TlsProxy, trust
 def test_tls_on_one_side_only_is_named(
     name: str, proxy: TlsProxy, server: PrivateRedis, keyspace: Keyspace, tool: Tool
 ) -> None:
-    """Whichever side it is. A plain Redis waits for the end of what it takes for a command."""
+    """On either side. A plain Redis does not answer, because it takes the handshake for the start of a
+    command."""
     args = COMMANDS[name]
     result = tool(proxy.url.replace("rediss:", "redis:"), *args)
     assert_refused(args, result, "redis_unreachable", "that port uses TLS")
@@ -149,7 +149,8 @@ def test_tls_on_one_side_only_is_named(
 def test_a_file_that_holds_something_else_is_named(
     proxy: TlsProxy, authority: trustme.CA, trusted: Path, tmp_path: Path, tool: Tool
 ) -> None:
-    """Not called a server that wants a client certificate, or one that does not run."""
+    """The error names the file. It does not say that the server wants a client certificate or is not
+    running."""
     text, own, other = (tmp_path / name for name in ("text.pem", "own.pem", "other.pem"))
     text.write_text("no certificate")
     mine = authority.issue_cert("client")

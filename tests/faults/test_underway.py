@@ -1,4 +1,5 @@
-"""While Redis works on one batch of changes, the next is made ready: what that must not alter."""
+"""The next batch of changes is prepared while Redis executes the previous one, without changing the
+results."""
 
 from __future__ import annotations
 
@@ -102,10 +103,10 @@ def test_sent_changes_are_reported_even_if_the_next_jobs_cannot_be_located(
     assert [event["job_id"] for event in library.events(client)] == JOBS[:50]
 
 
-def test_a_line_that_is_cut_while_two_batches_are_in_hand_leaves_no_doubt(
+def test_a_cut_connection_between_two_batches_leaves_no_change_unreported(
     server: PrivateRedis, client: redis.Redis
 ) -> None:
-    """The answer to what was sent is lost, and with it the look for the next jobs."""
+    """Both the reply to the sent batch and the read of the next jobs are lost."""
     library.with_backend(server.url, fill)
     scripts = 0
 

@@ -1,4 +1,4 @@
-"""Nothing listens where Redis should be, or what listens there is not fit to be talked to."""
+"""Nothing listens at the address of Redis, or the server there does not speak its protocol."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def welcome_and_say_nothing(command: list[bytes]) -> bytes | None:
 
 @pytest.fixture
 def refused(tool: Tool) -> Callable[..., Result]:
-    """Run a command, with and without --json by turns, and hold that it is refused with this code
-    in good time."""
+    """A function that runs a command, alternately with and without --json, and asserts that it is refused
+    with this code in time."""
     forms = itertools.cycle([in_json, lambda args: args])
 
     def check(url: str, args: Args, code: str, says: str = "") -> Result:
@@ -86,7 +86,9 @@ each_command = pytest.mark.parametrize("args", COMMANDS.values(), ids=list(COMMA
 
 
 @each_command
-def test_nothing_listens_there(args: Args, refused: Callable[..., Result], tmp_path: Path) -> None:
+def test_an_address_where_nothing_listens_is_unreachable(
+    args: Args, refused: Callable[..., Result], tmp_path: Path
+) -> None:
     unreachable = "cannot reach Redis at "
     for url, reason in (
         (f"redis://:{PASSWORD}@127.0.0.1:{free_port()}/0", "Connection refused"),
@@ -112,7 +114,7 @@ def test_a_host_that_has_no_address_is_named(
 @pytest.mark.extended(first=50)
 @each_command
 @pytest.mark.parametrize("answer", [say_nothing, welcome_and_say_nothing, hang_up])
-def test_it_takes_connections_and_does_not_talk(
+def test_a_server_that_is_silent_or_hangs_up_is_refused(
     answer: Callable[[list[bytes]], bytes | None], args: Args, refused: Callable[..., Result]
 ) -> None:
     with FakeServer(answer) as server:
@@ -122,7 +124,9 @@ def test_it_takes_connections_and_does_not_talk(
 
 @pytest.mark.extended(first=6)
 @pytest.mark.parametrize("name", REPLIES)
-def test_every_answer_is_the_same_refusal(name: str, refused: Callable[..., Result]) -> None:
+def test_a_server_that_always_gives_the_same_reply_is_refused(
+    name: str, refused: Callable[..., Result]
+) -> None:
     reply, code = REPLIES[name]
     with FakeServer(lambda command: reply + b"\r\n") as server:
         for args in COMMANDS.values():
@@ -130,7 +134,7 @@ def test_every_answer_is_the_same_refusal(name: str, refused: Callable[..., Resu
 
 
 @pytest.mark.parametrize("name", GREETINGS)
-def test_it_speaks_before_it_is_asked(name: str, refused: Callable[..., Result]) -> None:
+def test_a_server_that_speaks_first_is_refused(name: str, refused: Callable[..., Result]) -> None:
     greeting, code = GREETINGS[name]
     with FakeServer(say_nothing, greeting) as server:
         for args in COMMANDS.values():
@@ -150,8 +154,8 @@ def test_a_stopped_redis_is_given_up(
     keyspace.assert_untouched()
 
 
-def test_the_timeout_is_the_one_that_was_asked_for() -> None:
-    """It holds for the program as a whole, start and end included, and against one in the URL."""
+def test_the_timeout_option_takes_precedence_over_the_url() -> None:
+    """The timeout limits the whole run of the program, and takes precedence over one in the URL."""
     with FakeServer(say_nothing) as server:
         for args in (("queues", "list"), ("jobs", "remove", "mail", "1", "--yes")):
             start = time.monotonic()
@@ -161,7 +165,7 @@ def test_the_timeout_is_the_one_that_was_asked_for() -> None:
 
 
 @pytest.mark.parametrize("answer", [say_nothing, hang_up, lambda command: b"-ERR wrong port\r\n"])
-def test_tls_with_a_server_that_has_none(
+def test_tls_to_a_server_without_it_is_refused(
     answer: Callable[[list[bytes]], bytes | None], refused: Callable[..., Result]
 ) -> None:
     with FakeServer(answer) as server:
@@ -185,7 +189,7 @@ def test_tls_with_a_server_that_has_none(
         b"*3\r\n$-1\r\n$-1\r\n$-1\r\n",
     ],
 )
-def test_a_reply_that_is_none_to_the_question_is_the_servers_fault(reply: bytes, tool: Tool) -> None:
+def test_a_reply_that_does_not_fit_the_command_is_no_bug_of_the_tool(reply: bytes, tool: Tool) -> None:
     with FakeServer(lambda command: reply) as server:
         for args in COMMANDS.values():
             result = tool(server.url, *args)

@@ -1,4 +1,4 @@
-"""Made-up Redis URLs: whatever is in the password, none shows it, and none leads to another host."""
+"""Random Redis URLs: whatever the password contains, no output shows it, and no URL leads to another host."""
 
 from __future__ import annotations
 

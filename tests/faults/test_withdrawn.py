@@ -1,7 +1,7 @@
-"""A right is taken away after the tool's last question and before its script: a change is made as a whole,
-with its event, or not at all.
+"""A right is withdrawn between the preflight and the script: the change is made completely, with its event,
+or not at all.
 
-Each command and each pattern of keys that a change uses is taken away by itself, on every server.
+Each command and each key pattern of a change is withdrawn separately, on every server.
 """
 
 from __future__ import annotations
@@ -106,8 +106,8 @@ def hurt(url: str, client: redis.Redis) -> None:
     client.sadd(f"deps:{HURT}:parent:parent", "child")
 
 
-class Sufferer(Guarded):
-    """One whose user loses rights right before the next script."""
+class UserLosingRights(Guarded):
+    """A server whose user loses rights just before the next script."""
 
     def __init__(self, server: PrivateRedis) -> None:
         elsewhere = server.url.replace("db=0", "db=3")
@@ -131,7 +131,7 @@ class Sufferer(Guarded):
         return result
 
     def whole(self, tool: Tool, args: Args) -> Any:
-        """What is there once the change is made."""
+        """The keys after the complete change."""
         if args not in self._whole:
             assert self.run(tool, args).code == 0
             assert self.keyspace.changed
@@ -139,7 +139,7 @@ class Sufferer(Guarded):
         return self._whole[args]
 
     def outcome(self) -> tuple[Any, list[tuple[str, str, str]]]:
-        """All keys, without times and made-up ids, and the new events."""
+        """All keys, without times and random ids, and the new events."""
         found = library.dump(self.admin)
         values = sorted(
             (
@@ -155,7 +155,7 @@ class Sufferer(Guarded):
 
 
 def _lasting(value: Any) -> str:
-    """As text, without the time of now and ids that are made up anew."""
+    """A value as text, without the current time and random ids."""
     if isinstance(value, dict):
         value = list(value.items())
     if isinstance(value, set | list):
@@ -164,13 +164,13 @@ def _lasting(value: Any) -> str:
 
 
 @pytest.fixture(scope="module")
-def sufferer(binary: Path) -> Iterator[Sufferer]:
+def sufferer(binary: Path) -> Iterator[UserLosingRights]:
     with PrivateRedis(binary) as server:
-        yield Sufferer(server)
+        yield UserLosingRights(server)
 
 
 @pytest.fixture(autouse=True)
-def withdrawing(sufferer: Sufferer, monkeypatch: pytest.MonkeyPatch) -> None:
+def withdrawing(sufferer: UserLosingRights, monkeypatch: pytest.MonkeyPatch) -> None:
     def hook(name: str) -> None:
         original = getattr(Scripts, name)
 
@@ -187,7 +187,7 @@ def withdrawing(sufferer: Sufferer, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.extended(first=14)
 @pytest.mark.parametrize("name", TRIED)
 def test_a_command_that_is_withdrawn_leaves_nothing_half_done(
-    name: str, sufferer: Sufferer, tool: Tool
+    name: str, sufferer: UserLosingRights, tool: Tool
 ) -> None:
     args = ALL_CHANGES[name]
     used = sufferer.used_by(tool, args)
@@ -203,12 +203,14 @@ def test_a_command_that_is_withdrawn_leaves_nothing_half_done(
 
 
 @pytest.mark.parametrize("name", BY_KEYS)
-def test_keys_that_are_withdrawn_leave_nothing_half_done(name: str, sufferer: Sufferer, tool: Tool) -> None:
+def test_keys_that_are_withdrawn_leave_nothing_half_done(
+    name: str, sufferer: UserLosingRights, tool: Tool
+) -> None:
     args = ALL_CHANGES[name]
     whole = sufferer.whole(tool, args)
     patterns = KEYS.split()
-    told = sufferer.admin.info("server")
-    by_direction = not told["redis_version"].startswith("6.")
+    reported = sufferer.admin.info("server")
+    by_direction = not reported["redis_version"].startswith("6.")
     for pattern in patterns:
         others = [other for other in patterns if other != pattern]
         readable = [[*others, f"%R{pattern}"]] if by_direction else []
@@ -220,7 +222,7 @@ def test_keys_that_are_withdrawn_leave_nothing_half_done(name: str, sufferer: Su
 @pytest.mark.extended
 @pytest.mark.parametrize("command", sorted(WRITES - {"xadd"}))
 def test_an_obliteration_that_is_refused_leaves_each_job_whole_or_gone(
-    command: str, sufferer: Sufferer, tool: Tool
+    command: str, sufferer: UserLosingRights, tool: Tool
 ) -> None:
     result = sufferer.run(tool, CHANGING["obliterate"], f"-{command}")
     record("Rights withdrawn", sufferer.admin, runs=1)
@@ -234,10 +236,10 @@ def test_an_obliteration_that_is_refused_leaves_each_job_whole_or_gone(
             assert (key not in after) == (name.split(":")[2] in gone), (name, events)
 
 
-def assert_all_or_nothing(sufferer: Sufferer, result: Result, whole: Any, told: str) -> None:
+def assert_all_or_nothing(sufferer: UserLosingRights, result: Result, whole: Any, reported: str) -> None:
     record("Rights withdrawn", sufferer.admin, runs=1)
     if result.code == 0:
-        assert sufferer.outcome() == whole, told
+        assert sufferer.outcome() == whole, reported
         return
-    assert (result.code, error_of(result)["code"]) == (3, "redis_permission"), f"{told}: {result}"
+    assert (result.code, error_of(result)["code"]) == (3, "redis_permission"), f"{reported}: {result}"
     sufferer.keyspace.assert_untouched()

@@ -1,4 +1,4 @@
-"""An error contains the server's reason for a refusal, and no secret."""
+"""An error contains the server's reason for a refusal, but no secret."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def queue_exists_but(refusal: bytes) -> Callable[[list[bytes]], bytes | None]:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_name_like_a_refusal_is_not_read_as_one(refusal: bytes, code: str, tool: Tool) -> None:
-    """The client library puts the command, with the queue's name, before the server's message."""
+    """redis-py puts the command, with the name of the queue, before the message of the server."""
     with FakeServer(queue_exists_but(refusal)) as server:
         for args in (("jobs", "show", EVERY_WORD, EVERY_WORD), ("jobs", "remove", EVERY_WORD, "1", "--yes")):
             result = tool(server.url, *args, "--json")
@@ -60,7 +60,7 @@ def test_a_path_like_a_refusal_is_not_read_as_one(tool: Tool) -> None:
 
 @pytest.mark.parametrize("said", ["refused within a script", "refused beside it"])
 def test_an_unrecordable_attempt_names_the_problem(said: str, binary: Path, tool: Tool) -> None:
-    """Servers differ in how a script passes on what was refused within it."""
+    """Servers differ in how a script reports a command that was refused in it."""
     args = ("jobs", "retry", QUEUE, "no-such-job")
     with PrivateRedis(binary) as server, redis.Redis.from_url(server.url) as admin:
         seed(server.url)
@@ -79,7 +79,7 @@ def test_an_unrecordable_attempt_names_the_problem(said: str, binary: Path, tool
 @pytest.mark.extended(first=12)
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_server_that_quotes_the_password_is_not_quoted(name: str, binary: Path, tool: Tool) -> None:
-    """One without the command AUTH tells what it was given with it."""
+    """A server without the command AUTH quotes its arguments in the error."""
     args: Args = COMMANDS[name]
     with PrivateRedis(binary, extra=("--rename-command", "AUTH", "")) as server:
         for credentials in (f":{PASSWORD}", f"user:{PASSWORD}"):
@@ -126,8 +126,8 @@ def test_no_form_of_a_url_shows_its_password(url: str, tool: Tool) -> None:
     "ending",
     ["/zero", "/1/2", "/0?nosuch=1", "/0?socket_timeout=soon", "/0?db=one", "/0?ssl_cert_reqs=maybe"],
 )
-def test_a_url_that_asks_for_what_there_is_not_is_wrong_usage(ending: str, tool: Tool) -> None:
-    """And is found before anything is asked of a server: `/zero` is not database 0."""
+def test_a_url_with_an_impossible_value_is_wrong_usage(ending: str, tool: Tool) -> None:
+    """It is detected before any request: `/zero` is not database 0."""
     result: Result = tool(f"rediss://127.0.0.1:1{ending}", "queues", "list")
     assert (result.code, result.stdout) == (2, "")
     assert result.stderr.startswith("error: the Redis URL ")

@@ -1,7 +1,7 @@
-"""Bringing a real Redis into each kind of trouble, and out of it again.
+"""Context managers that bring a real Redis into each kind of trouble, and out of it again.
 
-A trouble is entered with a healthy, filled server; it gives the URL under which the tool is to meet it.
-When it is left, the server is healthy again and can be looked at.
+Each starts with a healthy server with data, and yields the URL for the tool. At its end, the server is
+healthy again and can be checked.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def knows_no_such_user(server: PrivateRedis, admin: redis.Redis) -> Iterator[str
 
 @contextmanager
 def has_no_password(server: PrivateRedis, admin: redis.Redis) -> Iterator[str]:
-    """A password is sent to a server that has none."""
+    """The URL has a password, but the server has none."""
     yield with_credentials(server, f":{PASSWORD}")
 
 

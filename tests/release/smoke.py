@@ -124,11 +124,11 @@ def main() -> None:
             for package in packages(given.folder.resolve()):
                 tried += 1
                 try:
-                    told = "ok: " + try_package(python, package, server.url)
+                    reported = "ok: " + try_package(python, package, server.url)
                 except TrialFailed as problem:
-                    told = f"FAILED: {problem}"
+                    reported = f"FAILED: {problem}"
                     failed.append(package)
-                sys.stdout.write(f"{version}\t{package.name}\t{told}\n")
+                sys.stdout.write(f"{version}\t{package.name}\t{reported}\n")
                 sys.stdout.flush()
     if failed or not tried:
         raise SystemExit(f"{len(failed)} of {tried} installations do not work")

@@ -219,8 +219,8 @@ def test_units_of_systemd(unit: Path, tmp_path: Path) -> None:
             (tmp_path / each.name).write_text(each.read_text().replace(PROGRAM, sys.executable))
         done = subprocess.run([program, "verify", unit.name], cwd=tmp_path, capture_output=True, text=True)
         # Of other units of this machine it may have something to say, too.
-        told = [line for line in done.stderr.splitlines() if "asyncmq" in line]
-        assert not told, told
+        reported = [line for line in done.stderr.splitlines() if "asyncmq" in line]
+        assert not reported, reported
 
 
 def test_the_crontab() -> None:

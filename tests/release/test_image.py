@@ -159,8 +159,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     buildah("commit", "--quiet", made, "localhost/base")
     shutil.rmtree(base)
     # Where this host asks for packages, and whom it trusts.
-    told = [path for path in ("/etc/pip.conf", "/etc/ssl/certs", "/etc/resolv.conf") if Path(path).exists()]
-    mounts = [word for path in told for word in ("--volume", f"{path}:{path}:ro")]
+    reported = [
+        path for path in ("/etc/pip.conf", "/etc/ssl/certs", "/etc/resolv.conf") if Path(path).exists()
+    ]
+    mounts = [word for path in reported for word in ("--volume", f"{path}:{path}:ro")]
     options = (
         "--isolation",
         "chroot",
@@ -244,7 +246,7 @@ def test_a_container_runtime_runs_it(store: Store) -> None:
     with reachable() as (url, client):
         env = ("--env", f"ASYNCMQ_REDIS_URL={url}")
         inside = "id -u; touch /tmp/x 2>&1; grep CapEff /proc/self/status"
-        told = _run(*run(working[0], "--entrypoint", "sh", "asyncmq-cli", "-c", inside)).splitlines()
-        assert told[0] == dict(stages()[1])["USER"].partition(":")[0]
-        assert "Read-only file system" in told[1] and set(told[2].split()[1]) == {"0"}
+        reported = _run(*run(working[0], "--entrypoint", "sh", "asyncmq-cli", "-c", inside)).splitlines()
+        assert reported[0] == dict(stages()[1])["USER"].partition(":")[0]
+        assert "Read-only file system" in reported[1] and set(reported[2].split()[1]) == {"0"}
         serves(run(working[0], *env, "asyncmq-cli", *command()[1:]), client)

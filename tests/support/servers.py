@@ -27,15 +27,19 @@ def put_first(server: Path) -> None:
 
 def version_of(server: Path) -> str:
     """As `Redis 7.0.15` or `Valkey 9.1.2`."""
-    told = subprocess.run([server, "--version"], capture_output=True, check=True, text=True).stdout.split()
-    return f"{told[0]} {next(word.removeprefix('v=') for word in told if word.startswith('v='))}"
+    reported = subprocess.run(
+        [server, "--version"], capture_output=True, check=True, text=True
+    ).stdout.split()
+    return f"{reported[0]} {next(word.removeprefix('v=') for word in reported if word.startswith('v='))}"
 
 
 def running_on(client: redis.Redis) -> str:
     """The same, as the server itself tells. Valkey calls itself a Redis 7.2.4 besides."""
-    told = client.info("server")
+    reported = client.info("server")
     return (
-        f"Valkey {told['valkey_version']}" if "valkey_version" in told else f"Redis {told['redis_version']}"
+        f"Valkey {reported['valkey_version']}"
+        if "valkey_version" in reported
+        else f"Redis {reported['redis_version']}"
     )
 
 

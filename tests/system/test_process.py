@@ -142,21 +142,21 @@ def test_every_command_has_the_right_status_with_any_streams(name: str, url: str
     usual = found["none", "is"]
     assert usual.code == code, usual
     for (stream, trouble), result in found.items():
-        told = f"{name} with {stream} {trouble}: {result}"
+        reported = f"{name} with {stream} {trouble}: {result}"
         expected = code
         if (stream, trouble) == ("stdout", "full") and usual.stdout:
             expected = 3 if name == "check" else code or 1
             errors = [line for line in result.stderr.splitlines() if line.startswith(("error: ", '{"error"'))]
-            assert len(errors) == 1, told
+            assert len(errors) == 1, reported
         if stream == "stdin" and given:
             # Nothing to read is no list of ids, and endless zeros are none either.
-            assert result.code in (0, 2) if trouble == "closed" else result.code in (1, 2), told
+            assert result.code in (0, 2) if trouble == "closed" else result.code in (1, 2), reported
         else:
-            assert result.code == expected, told
-        assert "Traceback" not in result.stderr and "bug in asyncmq" not in result.stderr, told
-        assert "Exception ignored" not in result.stderr, told
+            assert result.code == expected, reported
+        assert "Traceback" not in result.stderr and "bug in asyncmq" not in result.stderr, reported
+        assert "Exception ignored" not in result.stderr, reported
         if stream == "stderr":
-            assert bool(result.stdout) == bool(usual.stdout), told
+            assert bool(result.stdout) == bool(usual.stdout), reported
 
 
 @pytest.fixture

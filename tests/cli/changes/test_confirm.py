@@ -188,13 +188,13 @@ def test_a_change_that_flushes_the_audit_trail_is_asked_about(
     library.bury(client, QUEUE, dead, 1.6e9)
     targets = [job["id"] for job in dead] if named else ["--all"]
     few = {"ASYNCMQ_AUDIT_MAXLEN": "4"}
-    told = "push out every earlier one"
+    reported = "push out every earlier one"
     screen = on_terminal("dlq", "retry", QUEUE, *targets, url=server.url, answer="n\n", columns=300, env=few)
-    assert (screen.code, told in screen.text) == (5, True), screen.text
+    assert (screen.code, reported in screen.text) == (5, True), screen.text
     refused = run("dlq", "retry", QUEUE, *targets, env=few)
     assert (refused.code, library.events(client)) == (5, [])
     done = run("dlq", "retry", QUEUE, *targets, "--yes", env=few)
-    assert (done.code, told in done.stderr) == (0, True)
+    assert (done.code, reported in done.stderr) == (0, True)
 
 
 def test_a_question_about_a_filter_says_how_it_was_understood_and_what_it_spans(server: PrivateRedis) -> None:

@@ -102,9 +102,9 @@ def test_filters_of_a_list_are_under_the_heading_filters(cli: Run) -> None:
 
 def test_the_root_tells_the_exit_statuses_as_the_docs_do(cli: Run) -> None:
     page = cli("--help").stdout
-    told = re.findall(r"^  (\d+) ", page[page.index("\nExit status:\n") :], re.MULTILINE)
+    reported = re.findall(r"^  (\d+) ", page[page.index("\nExit status:\n") :], re.MULTILINE)
     documented = re.findall(r"^\| (\d+) \|", (ROOT / "docs" / "errors.md").read_text(), re.MULTILINE)
-    assert told == documented
+    assert reported == documented
 
 
 def test_programs_read_the_statuses_of_a_command_that_has_its_own(cli: Run) -> None:
@@ -141,13 +141,13 @@ def test_help_shows_number_ranges_and_defaults_once(cli: Run) -> None:
 
 def test_help_shows_defaults_and_variables(cli: Run) -> None:
     page = " ".join(cli("jobs", "list", "--help", "--all").stdout.split())
-    for told in (
+    for reported in (
         "[default: waiting]",
         "Jobs per page, 1 to 1000. [default: 20]",
         "[env: ASYNCMQ_REDIS_URL, REDIS_URL; default: redis://localhost:6379/0]",
         "[env: NO_COLOR; default: auto]",
     ):
-        assert told in page
+        assert reported in page
     root = cli("--help").stdout
     environment = root[root.index("Environment:") :]
     assert all(f"ASYNCMQ_{name}" in environment for name in ("REDIS_URL", "ACTOR", "CONFIG", "AUDIT_MAXLEN"))

@@ -353,11 +353,11 @@ OTHER_NAMES = """
 """.split()  # noqa: SIM905
 
 
-def told(text: str) -> str:
+def reported(text: str) -> str:
     return text.encode("unicode_escape").decode()[:60]
 
 
-@pytest.mark.parametrize("text", [text for texts in FORMS.values() for text in texts], ids=told)
+@pytest.mark.parametrize("text", [text for texts in FORMS.values() for text in texts], ids=reported)
 def test_a_secret_is_hidden_in_each_form(text: str) -> None:
     shown = redact_text(text)
     assert "hunter2" not in shown and REDACTED in shown
@@ -366,7 +366,7 @@ def test_a_secret_is_hidden_in_each_form(text: str) -> None:
     assert "hunter2" not in str(redact({"last_error": text, "args": [text], "kwargs": {"n": {"m": text}}}))
 
 
-@pytest.mark.parametrize("text", READABLE, ids=told)
+@pytest.mark.parametrize("text", READABLE, ids=reported)
 def test_harmless_text_stays_readable(text: str) -> None:
     assert redact_text(text) == text
     assert redact({"task": text, "args": [text]}) == {"task": text, "args": [text]}

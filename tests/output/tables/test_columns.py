@@ -17,7 +17,7 @@ anything = st.recursive(
 )
 
 
-def told(**document: Any) -> dict[str, str]:
+def reported(**document: Any) -> dict[str, str]:
     return dict(pairs(document))
 
 
@@ -29,11 +29,11 @@ def test_a_description_of_any_data_is_one_line_with_one_tab(value: Any, name: st
 
 @given(st.dictionaries(st.text(), st.text()) | st.text() | st.lists(st.integers(0, 9)))
 def test_what_was_stored_is_json_that_reads_back(value: Any) -> None:
-    assert json.loads(told(payload=value)["payload"]) == value
+    assert json.loads(reported(payload=value)["payload"]) == value
 
 
 def test_times_are_dates_and_numbers_have_no_separators() -> None:
-    assert told(created_at=1e9, delay_until=None, run_at="soon", waiting=1234567, paused=True) == {
+    assert reported(created_at=1e9, delay_until=None, run_at="soon", waiting=1234567, paused=True) == {
         "created_at": "2001-09-09T01:46:40.000000+00:00",
         "delay_until": "",
         "run_at": "soon",
@@ -43,13 +43,15 @@ def test_times_are_dates_and_numbers_have_no_separators() -> None:
 
 
 def test_our_own_objects_have_a_line_for_each_member() -> None:
-    assert told(error={"type": "ValueError", "chain": [1], "traceback": "a\n\tb"}, counts={"waiting": 1}) == {
+    assert reported(
+        error={"type": "ValueError", "chain": [1], "traceback": "a\n\tb"}, counts={"waiting": 1}
+    ) == {
         "error.type": "ValueError",
         "error.chain": "[1]",
         "error.traceback": "a\\n\\tb",
         "counts.waiting": "1",
     }
-    assert told(error=None, payload={"error": {"type": 1}}) == {
+    assert reported(error=None, payload={"error": {"type": 1}}) == {
         "error": "",
         "payload": '{"error":{"type":1}}',
     }

@@ -73,8 +73,8 @@ def test_what_exists_is_refused_and_the_rest_restored(file: Path, client: redis.
     for more in (["--dry-run"], ["--yes"]):
         result = cli("jobs", "restore", str(file), *more, "--json")
         assert result.code == 1
-        told = {row["job_id"]: row["error"] for row in result.json["results"]}
-        assert told == {"one": None, "two": "job 'two' exists, so it is not restored", "three": None}
+        reported = {row["job_id"]: row["error"] for row in result.json["results"]}
+        assert reported == {"one": None, "two": "job 'two' exists, so it is not restored", "three": None}
         if more == ["--dry-run"]:
             assert library.dump(client) == before
             assert library.events(client) == []
@@ -126,9 +126,9 @@ def test_a_job_with_a_new_cancel_mark_is_not_restored(file: Path, client: redis.
     client.sadd(f"queue:{QUEUE}:cancelled", "two")
     for more in (["--dry-run"], ["--yes"]):
         result = cli("jobs", "restore", str(file), *more, "--json")
-        told = {row["job_id"]: row["error"] for row in result.json["results"]}
-        assert "marked as cancelled" in told.pop("two")
-        assert told == {"one": None, "three": None}
+        reported = {row["job_id"]: row["error"] for row in result.json["results"]}
+        assert "marked as cancelled" in reported.pop("two")
+        assert reported == {"one": None, "three": None}
 
 
 def test_a_removal_is_taken_back_once(file: Path, client: redis.Redis, cli: Run) -> None:

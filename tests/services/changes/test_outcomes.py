@@ -71,9 +71,9 @@ def test_some_complete_and_some_fail_again(server: PrivateRedis, cli: Run) -> No
         ]
         again = cli("jobs", "retry", QUEUE, "bad", "--wait", "30s", "--json")
         assert again.code == 1
-        told = again.json["outcome"]
-        assert told.pop("waited_seconds") >= 0
-        assert told == {
+        reported = again.json["outcome"]
+        assert reported.pop("waited_seconds") >= 0
+        assert reported == {
             "total": 1,
             "completed": 0,
             "failed": 1,

@@ -87,9 +87,9 @@ def test_what_cannot_be_repaired_without_guessing_is_left_with_advice(
     library.with_backend(server.url, make)
     before = library.dump(client)
     for args in ([], ["--repair", "--yes"], ["--repair", "--yes", "--code", code]):
-        told = cli("doctor", QUEUE, *args, "--json")
-        (finding,) = told.json["findings"]
-        assert (told.code, finding["code"], finding["repairable"]) == (1, code, False)
+        reported = cli("doctor", QUEUE, *args, "--json")
+        (finding,) = reported.json["findings"]
+        assert (reported.code, finding["code"], finding["repairable"]) == (1, code, False)
         assert (finding["count"], finding["sample_ids"]) == (count, ids)
     assert library.dump(client) == before and library.events(client) == []
 
@@ -171,8 +171,8 @@ def test_a_definition_stored_twice_is_stored_once_after_a_repair(
 
 def test_one_paused_and_one_running_are_left_to_the_operator(client: redis.Redis, cli: Run) -> None:
     client.zadd(REPEATABLES, {json.dumps(TICK): due_in(60), json.dumps({**TICK, "paused": True}): due_in(90)})
-    told = cli("doctor", "--repair", "--yes", "--json")
-    assert [one["code"] for one in told.json["findings"]] == ["repeatable_conflict"]
+    reported = cli("doctor", "--repair", "--yes", "--json")
+    assert [one["code"] for one in reported.json["findings"]] == ["repeatable_conflict"]
     assert len(definitions(client)) == 2
 
 
@@ -304,8 +304,8 @@ def test_a_queue_in_every_state_of_the_library_is_clean(
     library.with_backend(server.url, fill)
     client.zadd(WAITING, {json.dumps(job("as-in-old-versions")): 9e15})
     for args in ((), (QUEUE,), (f"{QUEUE}:sub", QUEUE)):
-        told = cli("doctor", *args, "--json")
-        assert (told.code, told.json["findings"], told.stderr) == (0, [], ""), args
+        reported = cli("doctor", *args, "--json")
+        assert (reported.code, reported.json["findings"], reported.stderr) == (0, [], ""), args
     assert cli("doctor", "--json").json["checked"] == ["all*[done]?", QUEUE, f"{QUEUE}:sub"]
 
 

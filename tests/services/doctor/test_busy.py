@@ -130,8 +130,12 @@ def test_a_busy_healthy_queue_is_clean_at_every_visit(server: PrivateRedis, clie
         assert eventually(lambda: client.hlen(f"jobs:{QUEUE}:states") > 100)
         for _ in range(VISITS):
             before = client.get(f"queue:{QUEUE}:waiting:seq")
-            told = run_tool("doctor", QUEUE, "--json", url=server.url)
-            assert (told.stdout, told.stderr, told.code) == ('{"checked":["busy"],"findings":[]}\n', "", 0)
+            reported = run_tool("doctor", QUEUE, "--json", url=server.url)
+            assert (reported.stdout, reported.stderr, reported.code) == (
+                '{"checked":["busy"],"findings":[]}\n',
+                "",
+                0,
+            )
             assert client.get(f"queue:{QUEUE}:waiting:seq") != before
         assert [each.poll() for each in processes] == [None] * 3
 

@@ -223,9 +223,9 @@ def test_a_damage_is_found_repaired_and_gone(
 ) -> None:
     case.make(server, client)
     before = library.dump(client)
-    told = cli("doctor", QUEUE, "--json")
-    assert (told.code, told.stderr) == (1, "")
-    (finding,) = told.json["findings"]
+    reported = cli("doctor", QUEUE, "--json")
+    assert (reported.code, reported.stderr) == (1, "")
+    (finding,) = reported.json["findings"]
     assert (finding["code"], finding["queue"], finding["count"]) == (case.code, QUEUE, len(case.ids))
     assert tuple(finding["sample_ids"]) == case.ids
 
@@ -240,8 +240,8 @@ def test_a_damage_is_found_repaired_and_gone(
         (job_id, "success") for job_id in case.ids
     ]
     (event,) = library.events(client)
-    told = [event[name] for name in ("action", "source", "status", "queue", "job_id")]
-    assert told == ["doctor.repair", "doctor", "success", QUEUE, "x"]
+    reported = [event[name] for name in ("action", "source", "status", "queue", "job_id")]
+    assert reported == ["doctor.repair", "doctor", "success", QUEUE, "x"]
     event["details"].pop("removed", None)
     assert event["details"] == {"reason": "tidying", "code": case.code}
     assert places_of(client, "x") == list(case.lies)

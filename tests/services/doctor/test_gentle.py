@@ -20,8 +20,8 @@ IDS, STATES = (f"jobs:{QUEUE}:{name}" for name in ("ids", "states"))
 def calls(client: redis.Redis, run: Callable[[], Any], *commands: str) -> int:
     client.config_resetstat()
     run()
-    told = client.info("commandstats")
-    return sum(told.get(f"cmdstat_{command}", {"calls": 0})["calls"] for command in commands)
+    reported = client.info("commandstats")
+    return sum(reported.get(f"cmdstat_{command}", {"calls": 0})["calls"] for command in commands)
 
 
 def dead_ends(client: redis.Redis, count: int) -> None:
@@ -74,10 +74,10 @@ def test_of_large_jobs_a_piece_is_held_at_a_time(damaged: bool, client: redis.Re
     large(client, 90, damaged=damaged)
     tracemalloc.start()
     try:
-        told = cli("doctor", "--repair", "--yes", "--json")
+        reported = cli("doctor", "--repair", "--yes", "--json")
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert (told.code, told.json["matched"]) == (0, 90 if damaged else 0)
+    assert (reported.code, reported.json["matched"]) == (0, 90 if damaged else 0)
     assert client.zcard(DLQ) == 90
     assert peak < 80_000_000

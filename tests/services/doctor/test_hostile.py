@@ -49,14 +49,14 @@ async def fill(opened: RedisBackend) -> None:
 def look_and_repair(client: redis.Redis, cli: Run) -> None:
     before = library.dump(client)
     for args in (("--color", "always"), ("--repair", "--dry-run")):
-        told = cli("doctor", *args)
-        assert told.code in (0, 1), (args, told)
-        assert "Traceback" not in told.stderr and "bug in asyncmq-cli" not in told.stderr, told
+        reported = cli("doctor", *args)
+        assert reported.code in (0, 1), (args, reported)
+        assert "Traceback" not in reported.stderr and "bug in asyncmq-cli" not in reported.stderr, reported
         assert library.dump(client) == before, args
     assert library.events(client) == []
-    told = cli("doctor", "--repair", "--yes")
-    assert told.code in (0, 1), told
-    assert "Traceback" not in told.stderr and "bug in asyncmq-cli" not in told.stderr, told
+    reported = cli("doctor", "--repair", "--yes")
+    assert reported.code in (0, 1), reported
+    assert "Traceback" not in reported.stderr and "bug in asyncmq-cli" not in reported.stderr, reported
 
 
 CASES = [(key, kind) for key in KEYS for kind in WRONG]
@@ -117,8 +117,8 @@ def test_a_stream_of_the_tool_that_is_none_is_pointed_out(client: redis.Redis, c
     assert (finding["code"], finding["queue"], finding["count"]) == ("wrong_type", "", 2)
     assert finding["sample_ids"] == ["asyncmq-cli:audit", "asyncmq-cli:metrics"]
     assert cli("doctor").code == 1
-    told = cli("doctor", "--repair", "--yes")
-    assert (told.code, "Traceback" in told.stderr) == (1, False)
+    reported = cli("doctor", "--repair", "--yes")
+    assert (reported.code, "Traceback" in reported.stderr) == (1, False)
 
 
 @pytest.mark.parametrize("sequence", ["ten", "true", "007", "1" * 16])

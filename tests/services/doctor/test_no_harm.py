@@ -27,9 +27,9 @@ def left_with_advice(client: redis.Redis, cli: Run, code: str, *, of: str = "x")
     """Reported once, and unchanged by every repair of the doctor."""
     before = library.dump(client)
     for args in ([], ["--repair", "--yes"], ["--repair", "--yes", "--code", code]):
-        told = cli("doctor", QUEUE, *args, "--json")
-        assert (told.code, told.stderr) == (1, "")
-        (finding,) = told.json["findings"]
+        reported = cli("doctor", QUEUE, *args, "--json")
+        assert (reported.code, reported.stderr) == (1, "")
+        (finding,) = reported.json["findings"]
         assert (finding["code"], finding["count"], finding["sample_ids"]) == (code, 1, [of])
         assert finding["repairable"] is False
     assert library.dump(client) == before and library.events(client) == []
@@ -96,8 +96,8 @@ def test_the_repair_removes_a_dead_letter_of_a_job_that_the_library_cancelled(
 ) -> None:
     put(server.url, ("failed", "x"))
     library.with_backend(server.url, lambda opened: opened.cancel_job(QUEUE, "x"))
-    told = cli("doctor", "--repair", "--yes", "--json")
-    assert (told.code, told.json["succeeded"]) == (0, 1)
+    reported = cli("doctor", "--repair", "--yes", "--json")
+    assert (reported.code, reported.json["succeeded"]) == (0, 1)
     assert places_of(client, "x") == []
 
 
@@ -114,8 +114,8 @@ def test_a_dead_letter_of_the_current_attempt_is_recognised_by_the_claim(
         await opened.redis.delete(ACTIVE)
 
     library.with_backend(server.url, fill)
-    told = cli("doctor", "--repair", "--yes", "--json")
-    assert (told.code, [row["note"].split(":")[0] for row in told.json["results"]]) == (
+    reported = cli("doctor", "--repair", "--yes", "--json")
+    assert (reported.code, [row["note"].split(":")[0] for row in reported.json["results"]]) == (
         0,
         ["dead_state_wrong"],
     )
@@ -180,8 +180,8 @@ def test_a_child_of_more_parents_than_one_script_can_clear_is_released(client: r
     client.sadd(IDS, *parents, "x")
     client.mset({f"jobs:{QUEUE}:{name}": "{}" for name in parents})
     client.set(RECORD, json.dumps(job("x", depends_on=parents, status="waiting")))
-    told = cli("doctor", "--repair", "--yes", "--json")
-    assert (told.code, told.json["succeeded"], told.json["failed"]) == (0, 1, 0)
+    reported = cli("doctor", "--repair", "--yes", "--json")
+    assert (reported.code, reported.json["succeeded"], reported.json["failed"]) == (0, 1, 0)
     assert places_of(client, "x") == ["waiting"]
     assert not json.loads(client.get(RECORD) or b"{}").get("depends_on")
     assert list(client.scan_iter(match="deps:*")) == []
@@ -358,6 +358,6 @@ def test_sets_of_dependencies_that_somebody_may_need_stay(
 
     library.with_backend(server.url, fill)
     before = library.dump(client)
-    told = cli("doctor", "--repair", "--yes", "--json")
-    assert (told.code, told.json["findings"], told.json["matched"]) == (0, [], 0)
+    reported = cli("doctor", "--repair", "--yes", "--json")
+    assert (reported.code, reported.json["findings"], reported.json["matched"]) == (0, [], 0)
     assert library.dump(client) == before

@@ -42,16 +42,16 @@ def damaged(server: PrivateRedis, client: redis.Redis) -> None:
 
 @pytest.mark.usefixtures("damaged")
 def test_the_documents(cli: Run) -> None:
-    told = cli("doctor", "--json")
-    assert (told.code, list(told.json)) == (1, ["checked", "findings"])
-    assert told.json["checked"] == ["held", QUEUE]
+    reported = cli("doctor", "--json")
+    assert (reported.code, list(reported.json)) == (1, ["checked", "findings"])
+    assert reported.json["checked"] == ["held", QUEUE]
     expected = ["code", "severity", "queue", "count", "sample_ids", "message", "repair", "repairable"]
     expected.append("sample_tasks")
-    assert [list(one) for one in told.json["findings"]] == [expected] * 3
+    assert [list(one) for one in reported.json["findings"]] == [expected] * 3
     lines = cli("doctor", "--ndjson")
     assert (lines.code, [json.loads(line)["code"] for line in lines.lines]) == (
         1,
-        [one["code"] for one in told.json["findings"]],
+        [one["code"] for one in reported.json["findings"]],
     )
     report = cli("doctor", "--repair", "--yes", "--json")
     assert list(report.json) == [
@@ -64,8 +64,8 @@ def test_the_documents(cli: Run) -> None:
 
 @pytest.mark.usefixtures("damaged")
 def test_a_pipe_gets_rows_and_remaining_findings_as_warnings(cli: Run) -> None:
-    told = cli("doctor")
-    rows = [line.split("\t") for line in told.lines]
+    reported = cli("doctor")
+    rows = [line.split("\t") for line in reported.lines]
     assert [row[:4] for row in rows] == [
         ["warning", "paused_backlog", "held", "1"],
         ["error", "waiting_unlisted", QUEUE, "7"],
@@ -156,9 +156,9 @@ def test_a_clean_terminal_says_so(server: PrivateRedis, client: redis.Redis) -> 
     ],
 )
 def test_exit_status(code: int, args: tuple[str, ...], says: str, cli: Run) -> None:
-    told = cli("doctor", *args)
-    assert told.code == code, told
-    assert says in told.stderr
+    reported = cli("doctor", *args)
+    assert reported.code == code, reported
+    assert says in reported.stderr
 
 
 @pytest.fixture
@@ -187,8 +187,8 @@ def test_the_command_that_repairs_a_lost_job_is_printed_as_it_is_typed(
 
 @pytest.mark.usefixtures("lost")
 def test_damage_found_by_its_code_is_repaired_by_the_suggested_command(server: PrivateRedis) -> None:
-    told = on_terminal("doctor", "--code", "active_lost", url=server.url, columns=120).text
-    assert "'asyncmq doctor --repair --code active_lost --dry-run' shows what would be repaired" in told
+    reported = on_terminal("doctor", "--code", "active_lost", url=server.url, columns=120).text
+    assert "'asyncmq doctor --repair --code active_lost --dry-run' shows what would be repaired" in reported
     dry = on_terminal("doctor", "--repair", "--code", "active_lost", "--dry-run", url=server.url, columns=120)
     assert (dry.code, "active_lost: would wait again" in dry.text) == (0, True)
 
@@ -246,8 +246,8 @@ def test_repeatables_are_shown_by_task_and_audited_with_their_definition(
     dry = cli("doctor", "--repair", "--dry-run")
     assert dry.stdout.count("repeatable_duplicate: it is stored 2 times; one would be kept") == 2
     assert cli("doctor", "--repair", "--yes").code == 0
-    told = [event["details"]["job_def"]["args"] for event in library.events(client)]
-    assert sorted(told) == [[1], [2]]
+    reported = [event["details"]["job_def"]["args"] for event in library.events(client)]
+    assert sorted(reported) == [[1], [2]]
 
 
 def test_what_a_repair_takes_away_is_in_its_event_where_it_is_small(client: redis.Redis, cli: Run) -> None:
@@ -282,8 +282,8 @@ def test_no_control_character_of_an_id_and_no_secret_is_shown(
     library.with_backend(server.url, lambda opened: opened.cancel_job(QUEUE, evil))
     client.zadd(f"queue:{QUEUE}:delayed", {"password=hunter2 " + evil: 9e12})
     for args in ((), ("--color", "always"), ("--json",), ("--repair", "--dry-run"), ("--repair", "--yes")):
-        told = cli("doctor", *args)
-        shown = told.stdout + told.stderr
+        reported = cli("doctor", *args)
+        shown = reported.stdout + reported.stderr
         for own in ("\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[33m"):
             shown = shown.replace(own, "")
         assert not set(shown) & set("\x1b\x07\x9b\u202e"), args
@@ -323,12 +323,12 @@ def test_a_repair_that_repairs_nothing_says_what_it_leaves(server: PrivateRedis,
 def test_repairs_that_fill_the_audit_trail_cause_a_warning_first(
     cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = "push out every earlier one"
+    reported = "push out every earlier one"
     monkeypatch.setenv("ASYNCMQ_AUDIT_MAXLEN", "7")
-    assert told in cli("doctor", "--repair").stderr
-    assert told not in cli("doctor", "--repair", "--yes", "--dry-run").stderr
+    assert reported in cli("doctor", "--repair").stderr
+    assert reported not in cli("doctor", "--repair", "--yes", "--dry-run").stderr
     done = cli("doctor", "--repair", "--yes").stderr
-    assert (done.count(told), done.startswith("warning: the audit trail keeps about 7")) == (1, True)
+    assert (done.count(reported), done.startswith("warning: the audit trail keeps about 7")) == (1, True)
 
 
 @pytest.mark.usefixtures("damaged")

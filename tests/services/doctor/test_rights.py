@@ -50,8 +50,8 @@ def test_an_operator_has_the_rights_for_each_repair(
     grant(client, OPERATOR_RULES)
     case.make(server, client)
     named = ["--code", case.code] if BY_CODE[case.code].way == "named" else []
-    told = cli("doctor", QUEUE, "--repair", *named, "--yes", "--json", "--redis-url", user)
-    assert (told.code, told.stderr, told.json["succeeded"]) == (0, "", 1)
+    reported = cli("doctor", QUEUE, "--repair", *named, "--yes", "--json", "--redis-url", user)
+    assert (reported.code, reported.stderr, reported.json["succeeded"]) == (0, "", 1)
 
 
 @pytest.mark.extended(first=1)
@@ -68,11 +68,11 @@ def test_a_repair_without_one_right_is_made_whole_or_not_begun(
         for key, value in keys.items():
             client.restore(key, 0, value)
         grant(client, f"~* +@all -{command[1:]}")
-        told = cli("doctor", QUEUE, "--repair", "--yes", "--redis-url", user)
-        if told.code == 3:
+        reported = cli("doctor", QUEUE, "--repair", "--yes", "--redis-url", user)
+        if reported.code == 3:
             refused += 1
             assert library.dump(client) == before and library.events(client) == [], command
         else:
-            assert (told.code, [event["status"] for event in library.events(client)]) == (0, ["success"])
+            assert (reported.code, [event["status"] for event in library.events(client)]) == (0, ["success"])
             assert cli("doctor", QUEUE).code == 0
     assert 15 < refused < len(COMMANDS)

@@ -20,22 +20,22 @@ def test_programs_are_distinguished(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    told = json.loads(cli("doctor", "--self", "--json").stdout)
-    assert [(one["name"], one["is"]) for one in told["programs"]] == [
+    reported = json.loads(cli("doctor", "--self", "--json").stdout)
+    assert [(one["name"], one["is"]) for one in reported["programs"]] == [
         ("asyncmq", "library"),
         ("asyncmq-cli", "asyncmq-cli"),
     ]
-    assert told["library_importable"] is True
-    assert told["versions"]["asyncmq"] == "0.10.1"
+    assert reported["library_importable"] is True
+    assert reported["versions"]["asyncmq"] == "0.10.1"
     text = cli("doctor", "--self").stdout
     assert str(tmp_path / "asyncmq") in text
 
 
 def test_the_default_user_may_do_everything_and_nothing_is_changed(client: redis.Redis, cli: Run) -> None:
-    told = json.loads(cli("doctor", "--self", "--json").stdout)
-    assert told["redis"]["user"] == "default"
-    assert told["rights"]["reading"]["lacks"] == told["rights"]["changing"]["lacks"] == []
-    assert told["rights"]["refused"] is None
+    reported = json.loads(cli("doctor", "--self", "--json").stdout)
+    assert reported["redis"]["user"] == "default"
+    assert reported["rights"]["reading"]["lacks"] == reported["rights"]["changing"]["lacks"] == []
+    assert reported["rights"]["refused"] is None
     assert client.dbsize() == 0
 
 
@@ -55,13 +55,13 @@ def test_what_a_reader_lacks(server: PrivateRedis, client: redis.Redis, cli: Run
     url = server.url.replace("unix://", "unix://narrow:s3cret-word@", 1)
     try:
         result = cli("doctor", "--self", "mail", "--json", "--redis-url", url)
-        told = json.loads(result.stdout)
+        reported = json.loads(result.stdout)
         assert result.code == 0
-        assert told["redis"]["from"] == "--redis-url"
+        assert reported["redis"]["from"] == "--redis-url"
         assert "s3cret-word" not in result.stdout + result.stderr
         # The audit trail is none of this user's keys.
-        assert told["rights"]["reading"]["lacks"] == ["xrange", "xrevrange"]
-        assert told["rights"]["changing"] == {"has": [], "lacks": ["exec", "multi"]}
+        assert reported["rights"]["reading"]["lacks"] == ["xrange", "xrevrange"]
+        assert reported["rights"]["changing"] == {"has": [], "lacks": ["exec", "multi"]}
         other = json.loads(cli("doctor", "--self", "other", "--json", "--redis-url", url).stdout)
         assert "zcard" in other["rights"]["reading"]["lacks"]
     finally:
@@ -87,8 +87,8 @@ def test_a_server_that_evicts_keys_is_named(
     client.config_set("maxmemory-policy", policy)
     client.config_set("maxmemory", limit)
     try:
-        told = json.loads(cli("doctor", "--self", "--json").stdout)["redis"]
-        assert (bool(told["maxmemory"]), told["maxmemory_policy"]) == (limit != "0", policy)
+        reported = json.loads(cli("doctor", "--self", "--json").stdout)["redis"]
+        assert (bool(reported["maxmemory"]), reported["maxmemory_policy"]) == (limit != "0", policy)
         text = cli("doctor", "--self", "-o", "table").stdout
         assert (said in text) if said else ("eviction" not in text)
     finally:
@@ -99,9 +99,9 @@ def test_a_server_that_evicts_keys_is_named(
 def test_without_redis_the_rest_is_printed(cli: Run) -> None:
     result = cli("doctor", "--self", "--json", "--redis-url", "unix:///nowhere/redis.sock")
     assert result.code == 3
-    told = json.loads(result.stdout)
-    assert told["rights"] is None
-    assert told["redis"]["problem"] in result.stderr
+    reported = json.loads(result.stdout)
+    assert reported["rights"] is None
+    assert reported["redis"]["problem"] in result.stderr
     shown = on_terminal("doctor", "--self", url="unix:///nowhere/redis.sock")
     assert shown.code == 3
     assert "redis        unix:///nowhere/redis.sock (from ASYNCMQ_REDIS_URL)" in shown.text
@@ -127,8 +127,8 @@ def test_a_user_without_discard_changes_nothing(server: PrivateRedis, client: re
     client.execute_command("ACL", "SETUSER", "odd", *["on", ">s3cret-word", "~*", "+@all", "-discard"])
     url = server.url.replace("unix://", "unix://odd:s3cret-word@", 1)
     try:
-        told = json.loads(cli("doctor", "--self", "--json", "--redis-url", url).stdout)
-        assert told["rights"]["changing"]["lacks"] == ["discard"]
+        reported = json.loads(cli("doctor", "--self", "--json", "--redis-url", url).stdout)
+        assert reported["rights"]["changing"]["lacks"] == ["discard"]
         assert client.dbsize() == 0
     finally:
         client.execute_command("ACL", "DELUSER", "odd")

@@ -189,20 +189,20 @@ def a_minute(before: Life, life: Life) -> tuple[float | None, int, int]:
 
 @given(lives(), lives())
 def test_a_backlog_falls_by_no_more_than_was_worked_off(before: Life, life: Life) -> None:
-    told, grown, worked = a_minute(before, life)
-    assert told is None or round(told) >= max(grown, -worked)
+    reported, grown, worked = a_minute(before, life)
+    assert reported is None or round(reported) >= max(grown, -worked)
 
 
 @given(lives(), lives(*TAKES_FROM_TOTALS))
 def test_without_removals_the_backlog_falls_by_the_worked_off_jobs(before: Life, life: Life) -> None:
-    told, grown, worked = a_minute(before, life)
-    assert told == pytest.approx(max(grown, -worked))
+    reported, grown, worked = a_minute(before, life)
+    assert reported == pytest.approx(max(grown, -worked))
 
 
 @given(lives(), lives(*TAKES_FROM_TOTALS, "remove waiting"))
 def test_where_nothing_is_removed_the_backlog_changes_by_what_waits(before: Life, life: Life) -> None:
-    told, grown, _ = a_minute(before, life)
-    assert told == pytest.approx(grown)
+    reported, grown, _ = a_minute(before, life)
+    assert reported == pytest.approx(grown)
 
 
 def test_jobs_that_are_removed_are_not_worked_off() -> None:

@@ -53,8 +53,8 @@ def test_what_keeps_it_from_the_primary_is_named(watched: Watched) -> None:
     no_password = refused(watched.url)
     assert "a Sentinel refuses the user or password" in no_password.stderr, no_password
     wrong = refused(f"{watched.url}?sentinel_password=wrong")
-    told = r"error: cannot reach Redis at redis-sentinel://127\.0\.0\.1:\d+,.*/main/0: a Sentinel refuses"
-    assert re.search(told, wrong.stderr), wrong
+    reported = r"error: cannot reach Redis at redis-sentinel://127\.0\.0\.1:\d+,.*/main/0: a Sentinel refuses"
+    assert re.search(reported, wrong.stderr), wrong
 
 
 @pytest.mark.filterwarnings("error::DeprecationWarning")

@@ -221,8 +221,8 @@ def one_by_one(client: redis.Redis, place: str) -> Iterator[Job]:
         raw.payload = None if whole or raw.record is None else client.get(KEYS.payload(name))
         if entry is not None and entry.decode() not in FITTING[place]:
             names = {"waiting": "waiting set", "delayed": "delayed set", "dlq": "dead-letter queue"}
-            told = f"the states hash calls it {entry.decode()!r}, but it is in the {names[place]}"
-            raw.problem = raw.problem or told
+            reported = f"the states hash calls it {entry.decode()!r}, but it is in the {names[place]}"
+            raw.problem = raw.problem or reported
         yield hydrate(QUEUE, raw, place=place, status=status)
 
 
@@ -293,13 +293,13 @@ def in_no_place(client: redis.Redis) -> dict[bytes, str]:
         homes = {b"failed": {"dlq"}, b"expired": {"dlq"}, b"delayed": {"delayed"}, b"active": set()}
         if name in placed or beside & homes.get(entry or b"", {"waiting", "delayed", "dlq"}):
             continue
-        told = entry.decode() if entry is not None else (raw.record or {}).get("status")
-        told = "unknown" if told is None else str(told)
+        reported = entry.decode() if entry is not None else (raw.record or {}).get("status")
+        reported = "unknown" if reported is None else str(reported)
         parents = (raw.record or {}).get("depends_on")
-        pending = told in ("waiting", "wait", "queued")
-        if pending or (told in ("delayed", "unknown") and isinstance(parents, list) and parents):
-            told = "waiting-children"
-        found[name] = told
+        pending = reported in ("waiting", "wait", "queued")
+        if pending or (reported in ("delayed", "unknown") and isinstance(parents, list) and parents):
+            reported = "waiting-children"
+        found[name] = reported
     return found
 
 
@@ -326,7 +326,9 @@ def test_each_list_has_the_jobs_of_its_place(client: redis.Redis, commands: list
         may_be = {*ENTRIES[state]}
         entries = client.hgetall(KEYS.states)
         assert listed(state) == sorted(
-            (name, told) for name, told in rest.items() if told == state and entries.get(name) in may_be
+            (name, reported)
+            for name, reported in rest.items()
+            if reported == state and entries.get(name) in may_be
         )
 
     for state in (*JOB_STATES, "all"):
