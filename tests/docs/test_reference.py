@@ -165,6 +165,7 @@ def _codes(text: str) -> list[str]:
         *re.findall(r'^    code(?:, exit_code)? = "(\w+)"', text, re.MULTILINE),
         *re.findall(r'(?:ChangeRefused|RedisProblem|NotNow|WaitFailed|WrongServer)\(\s*"(\w+)"', text),
         *re.findall(r'^    "[^"]+": \("(redis_\w+)"', text, re.MULTILINE),
+        *re.findall(r'^    signal\.SIG\w+: "(\w+)"', text, re.MULTILINE),
     ]
 
 
