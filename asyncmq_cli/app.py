@@ -173,21 +173,14 @@ def _run_as_the_library_means(args: Sequence[str]) -> int:
         library.hand_over(meaning)
     for line in [args] if meaning is None else meaning.lines:
         if meaning is not None and meaning.changes:
-            _note(f"read as {command_line(*line)}", as_json=wants_json(args))
+            from asyncmq_cli.output.printer import Printer
+
+            out = Printer("json" if wants_json(args) else None, color="never")
+            out.remark("note", f"read as {command_line(*line)}")
         status = _run_line(line)
         if status:
             return status
     return 0
-
-
-def _note(message: str, *, as_json: bool) -> None:
-    from asyncmq_cli.output.json.text import encode
-    from asyncmq_cli.output.redaction.redact import redact_text
-    from asyncmq_cli.output.text.escape import escape
-
-    safe = redact_text(message)
-    text = encode({"note": {"message": safe}}).decode() if as_json else f"note: {escape(safe)}"
-    sys.stderr.write(f"{text}\n")
 
 
 def _run_line(args: Sequence[str]) -> int:

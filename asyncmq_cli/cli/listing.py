@@ -15,7 +15,7 @@ from asyncmq_cli.models.jobs import whole_page
 from asyncmq_cli.models.values import chunked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from asyncmq_cli.cli.session import Session
     from asyncmq_cli.models.jobs import Job, JobPage, QueueScope
@@ -28,6 +28,7 @@ _PROBLEMS_NAMED = 5
 _EVERYWHERE = "--state all searches every state"
 
 Listed = TypeVar("Listed", "Job", "Repeatable")
+T = TypeVar("T")
 
 PageOption = Annotated[
     int | None, option("--page", "N", "Page number. [default: 1]", callback=whole_number(1))
@@ -78,15 +79,12 @@ class Paging(Struct, frozen=True):
 def warning_of_problems(session: Session, jobs: Iterable[Listed], noun: str = "job") -> Iterator[Listed]:
     """Yield the same jobs. For the first few that could not be read in full, print a warning that names
     them."""
-    problems = 0
-    for job in jobs:
-        if job.problem is not None:
-            problems += 1
-            if problems <= _PROBLEMS_NAMED:
-                session.out.remark("warning", f"{noun} {job.id!r} in {job.queue!r}: {job.problem}")
-        yield job
-    if problems > _PROBLEMS_NAMED:
-        session.out.remark("warning", f"{problems - _PROBLEMS_NAMED:,} more {noun}s could not be read whole")
+    return _warning(
+        session,
+        jobs,
+        lambda job: job.problem and f"{noun} {job.id!r} in {job.queue!r}: {job.problem}",
+        lambda more: f"{more:,} more {noun}s could not be read whole",
+    )
 
 
 def warn_of_problems(session: Session, jobs: Iterable[Listed], noun: str = "job") -> None:
@@ -95,19 +93,32 @@ def warn_of_problems(session: Session, jobs: Iterable[Listed], noun: str = "job"
 
 
 def warning_of_queues(session: Session, rows: Iterable[QueueStats]) -> Iterator[QueueStats]:
-    """Yield the same rows. For the first few whose states contradict their sizes, print a warning that
-    names them."""
+    """Yield the same rows. For the first few whose states contradict their sizes, print a warning that names
+    them."""
+
+    def text(row: QueueStats) -> str | None:
+        if row.problem is None:
+            return None
+        finds = command_line("doctor", row.name)
+        return f"queue {row.name!r}: {row.problem}; {finds} finds the cause"
+
+    return _warning(
+        session, rows, text, lambda more: f"the states of {more:,} more queues contradict their sizes"
+    )
+
+
+def _warning(
+    session: Session, rows: Iterable[T], text: Callable[[T], str | None], of_more: Callable[[int], str]
+) -> Iterator[T]:
     problems = 0
     for row in rows:
-        if row.problem is not None:
+        if problem := text(row):
             problems += 1
             if problems <= _PROBLEMS_NAMED:
-                finds = command_line("doctor", row.name)
-                session.out.remark("warning", f"queue {row.name!r}: {row.problem}; {finds} finds the cause")
+                session.out.remark("warning", problem)
         yield row
     if problems > _PROBLEMS_NAMED:
-        more = problems - _PROBLEMS_NAMED
-        session.out.remark("warning", f"the states of {more:,} more queues contradict their sizes")
+        session.out.remark("warning", of_more(problems - _PROBLEMS_NAMED))
 
 
 def note_no_queue(session: Session, globs: Sequence[str] = ()) -> None:

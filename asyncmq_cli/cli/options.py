@@ -33,10 +33,8 @@ def literal(word: Any) -> Any:
     return word[2:] if isinstance(word, str) and _SPELLED.fullmatch(word) else word
 
 
-def argument(metavar: str, help_text: str = "", *, choices: Sequence[str] = (), **given: Any) -> Any:
-    return typer.Argument(
-        metavar=metavar, help=help_text or None, show_default=False, **_one_of(choices), **given
-    )
+def argument(metavar: str, help_text: str = "", **given: Any) -> Any:
+    return typer.Argument(metavar=metavar, help=help_text or None, show_default=False, **given)
 
 
 def option(

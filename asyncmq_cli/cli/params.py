@@ -77,14 +77,6 @@ def _text(*names: str, **given: Any) -> tuple[Any, Any]:
     return Annotated[str | None, option(*names, **given)], None
 
 
-def _number(*names: str) -> tuple[Any, Any]:
-    return Annotated[int | None, option(*names, callback=whole_number(1))], None
-
-
-def _texts(*names: str, **given: Any) -> tuple[Any, Any]:
-    return Annotated[list[str] | None, option(*names, **given)], None
-
-
 def _flag(name: str, help_text: str, *short: str, **given: Any) -> tuple[Any, Any]:
     return Annotated[bool, typer.Option(name, *short, help=help_text, **given)], False
 
@@ -148,10 +140,7 @@ _SETS: dict[str, Options] = {
         OUTPUT,
         watch=_text("--watch", "[SECONDS]", "Refresh every SECONDS (default 2) until q or Ctrl-C."),
     ),
-    "queues": _under(
-        FILTERS,
-        globs=_texts(*_GLOB),
-    ),
+    "queues": _under(FILTERS, globs=(Annotated[list[str] | None, option(*_GLOB)], None)),
     "filters": _under(
         FILTERS,
         q=_text("--q", "TEXT", "Jobs with this text anywhere in their JSON."),
@@ -177,7 +166,13 @@ _SETS: dict[str, Options] = {
     "bulk": _under(
         _HOW_MANY,
         all_jobs=_flag("--all", "Every job in the state, instead of ids or a filter."),
-        limit=_number("--limit", "N", "At most N jobs, oldest first."),
+        limit=(
+            Annotated[
+                int | None,
+                option("--limit", "N", "At most N jobs, oldest first.", callback=whole_number(1)),
+            ],
+            None,
+        ),
         percent=_text("--percent", "P", "Act on this share of the matches, oldest first: 10 or 10%."),
         rate=_text("--rate", "RATE", "At most this many jobs per second or minute: 50/s, 300/m."),
     ),
@@ -222,7 +217,11 @@ def extra_options(*sets: str | Options) -> Options:
 
 
 VERSION_HELP = "Print the version; with --json, all versions that a bug report needs."
-
+_TIMEOUT = (
+    "--timeout",
+    "DURATION",
+    "How long to wait for an answer from Redis: 5 (seconds), 500ms. [default: 5]",
+)
 
 GLOBAL_OPTIONS: Options = _under(
     help_pages.GLOBAL,
@@ -252,11 +251,7 @@ GLOBAL_OPTIONS: Options = _under(
         "FILE",
         "The Python that imports --settings. [default: that of the active virtual environment]",
     ),
-    timeout=_text(
-        "--timeout",
-        "DURATION",
-        "How long to wait for an answer from Redis: 5 (seconds), 500ms. [default: 5]",
-    ),
+    timeout=_text(*_TIMEOUT),
     read_only=_flag("--read-only", "Refuse every change before it reaches Redis. [env: ASYNCMQ_READ_ONLY]"),
     actor=_text("--actor", "NAME", "Your name in the audit trail. [env: ASYNCMQ_ACTOR; default: user@host]"),
     json=_flag("--json", "Print one JSON document; the same as -o json."),
@@ -275,17 +270,6 @@ GLOBAL_OPTIONS: Options = _under(
 # Short names that monitoring systems expect.
 _SETS["monitor"] = _under(
     "Nagios options",
-    timeout=_text(
-        "--timeout",
-        "DURATION",
-        "How long to wait for an answer from Redis: 5 (seconds), 500ms. [default: 5]",
-        "-t",
-    ),
-    version=(
-        Annotated[
-            bool,
-            typer.Option("--version", "-V", help=VERSION_HELP, callback=print_version, is_eager=True),
-        ],
-        False,
-    ),
+    timeout=_text(*_TIMEOUT, "-t"),
+    version=_flag("--version", VERSION_HELP, "-V", callback=print_version, is_eager=True),
 )

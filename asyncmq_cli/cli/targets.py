@@ -197,24 +197,19 @@ def wait_limit(text: str | None, *, dry_run: bool) -> float | None:
 
 
 def has_filter(flags: Mapping[str, Any]) -> bool:
-    """Whether a filter option is given. Raises UsageProblem for an empty one."""
-    _require_texts(flags)
-    return any(name in flags for name in FILTERS)
-
-
-def _require_texts(flags: Mapping[str, Any]) -> None:
-    for name in FILTERS:
-        if name in flags and not flags[name].strip():
+    """Whether a filter option is given. Raises UsageProblem for an empty one: it would match every job, and
+    probably comes from a shell variable that is not set."""
+    given = [name for name in FILTERS if name in flags]
+    for name in given:
+        if not flags[name].strip():
             raise UsageProblem(f"--{name.replace('_', '-')} is empty", hint="give it a value")
+    return bool(given)
 
 
 def is_by_filter(targets: Targets, flags: Mapping[str, Any]) -> bool:
     """Whether a filter selects the jobs, not ids. Raises UsageProblem if both or neither are given, and for
-    an empty filter: it would match every job, and probably comes from a shell variable that is not set."""
-    _require_texts(flags)
-    chooses = (
-        targets.state is not None or bool(flags.get("all_jobs")) or any(name in flags for name in FILTERS)
-    )
+    an empty filter."""
+    chooses = has_filter(flags) or targets.state is not None or bool(flags.get("all_jobs"))
     if targets.job_ids and chooses:
         raise UsageProblem("ids and a filter exclude each other", hint="give one or the other")
     if not targets.job_ids and targets.queue is None and not chooses:

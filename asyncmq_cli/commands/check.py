@@ -17,7 +17,7 @@ from asyncmq_cli.cli.options import option
 from asyncmq_cli.cli.params import GlobsOption, Options
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.durations import seconds
-from asyncmq_cli.errors import AdminError, UsageProblem, did_you_mean, nearest
+from asyncmq_cli.errors import UsageProblem, did_you_mean, nearest
 from asyncmq_cli.exit_status import CheckStatus
 from asyncmq_cli.models.monitoring.checks import FORMATS, PROBES, CheckReport, ProbeKind, Range, Threshold
 from asyncmq_cli.output.formats import DOCUMENTS
@@ -275,17 +275,12 @@ def _report(session: Session, report: CheckReport, *, quiet: bool) -> None:
     if report.error is not None:
         if not (session.out.for_people and session.out.stderr_is_terminal):
             raise report.error
+        from asyncmq_cli.hints import hint_for
+
         # People have already read the error in the line above.
-        _hint(session, report.error)
+        if (hint := hint_for(report.error)) is not None:
+            session.out.remark("hint", hint)
     raise typer.Exit(CheckStatus.of(report.state))
-
-
-def _hint(session: Session, error: AdminError) -> None:
-    from asyncmq_cli.hints import hint_for
-
-    hint = hint_for(error)
-    if hint is not None:
-        session.out.remark("hint", hint)
 
 
 def _ranges(warning: list[str], critical: list[str], given: Mapping[str, Threshold]) -> dict[str, Threshold]:

@@ -51,7 +51,6 @@ def list_(
       asyncmq dlq list --newer-than 1h
       asyncmq dlq list emails --group 3f9c21 --json
     """
-
     asked, scope = Paging(page, size), session.scope(queue)
     if asked.is_of_all(session):
         order = listing.order_of_all(session, sort)

@@ -23,7 +23,6 @@ from asyncmq_cli.errors import RedisProblem, UsageProblem, command_line, did_you
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from asyncmq_cli.cli.session import Session
     from asyncmq_cli.models.audit.actions import Rights
     from asyncmq_cli.models.findings import Diagnosis, Finding, RepairReport
 
@@ -245,12 +244,14 @@ def _report_self(session: Session, queue: str | None) -> None:
 
 
 def _print_own(session: Session, document: dict[str, Any]) -> None:
+    from asyncmq_cli.output.text.escape import escape
+
     # session.detail would ask Redis for the time, and Redis may be unreachable.
     if session.out.for_programs:
         session.out.document(document)
     elif session.out.for_people:
-        for line in _lines(document):
-            session.out.line(line)
+        for line in _sentences(document):
+            session.out.line(escape(line))
     else:
         session.out.pairs(document)
 
@@ -312,12 +313,6 @@ def _sorted_out(taken: dict[str, bool]) -> dict[str, list[str]]:
         "has": [name for name, is_taken in taken.items() if is_taken],
         "lacks": [name for name, is_taken in taken.items() if not is_taken],
     }
-
-
-def _lines(document: dict[str, Any]) -> Iterator[str]:
-    from asyncmq_cli.output.text.escape import escape
-
-    yield from map(escape, _sentences(document))
 
 
 def _sentences(document: dict[str, Any]) -> Iterator[str]:

@@ -366,9 +366,6 @@ def _change(
     """Make the change at each address, and print the results."""
     from asyncmq_cli.services.repeatables.plans import each, together
 
-    service = session.repeatables
-    make = {"pause": service.pause, "resume": service.resume, "run": service.run, "remove": service.remove}[
-        verb
-    ]
+    make = getattr(session.repeatables, verb)
     results = each(addresses, lambda one: make(one, reason=reason, dry_run=dry_run))
     report_change(session, together(f"repeatable.{verb}", queue, results, dry_run=dry_run))

@@ -201,19 +201,6 @@ class _Ending:
             # full pipe.
             os._exit(128 + number)
 
-    def on_alarm(self, number: int, frame: FrameType | None) -> None:
-        if (noted := self.taken()) is not None:
-            self.on_signal(noted, frame)
-
-    def taken(self) -> int | None:
-        """The signal that waits for a report, or None. From now on, signals do not wait for a report."""
-        if not self.reports_first:
-            return None
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        self.reports_first = False
-        noted, self.noted = self.noted, None
-        return noted
-
 
 _ending = _Ending()
 
@@ -251,20 +238,25 @@ def report_first(handlers: Iterable[Any]) -> None:
     some seconds, because the output may be blocked. A second signal does not wait. Has no effect unless
     `install_signals` set one of these handlers."""
     if _ending.on_signal in handlers:
-        signal.signal(signal.SIGALRM, _ending.on_alarm)
+        signal.signal(signal.SIGALRM, lambda number, frame: reported())
         _ending.reports_first = True
 
 
 def taken_signal() -> int | None:
     """The signal that has arrived since `report_first`, or None. From now on, signals do not wait for a
     report."""
-    return _ending.taken()
+    if not _ending.reports_first:
+        return None
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    _ending.reports_first = False
+    noted, _ending.noted = _ending.noted, None
+    return noted
 
 
 def reported() -> None:
     """Raise the signal that has arrived since `report_first`, if any. From now on, signals do not wait for a
     report."""
-    if (noted := _ending.taken()) is not None:
+    if (noted := taken_signal()) is not None:
         _ending.on_signal(noted, None)
 
 

@@ -66,30 +66,13 @@ def job_of(given: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def definition_of(
-    *,
-    task: str,
-    every: str | None,
-    cron: str | None,
-    args: str | None,
-    kwargs: str | None,
-    retries: int,
-    ttl: str | None,
-    priority: int,
-    backoff: float | None,
-) -> dict[str, Any]:
+def definition_of(**given: Any) -> dict[str, Any]:
     """The definition that AsyncMQ's `Queue.upsert_repeatable` would store, with its keys in the same order.
-    Raises UsageProblem."""
-    return {
-        "task_id": _name(task),
-        "args": _json("--args", args, list, "an array"),
-        "kwargs": _json("--kwargs", kwargs, dict, "an object"),
-        "retries": retries,
-        "ttl": None if ttl is None else _duration("--ttl", ttl),
-        "priority": priority,
-        "backoff": None if backoff is None else _base(backoff),
-        **_schedule(every, cron),
-    }
+    `given` has the typed values by the names of the options. Raises UsageProblem."""
+    job = job_of(given)
+    keys = ("args", "kwargs", "retries", "ttl", "priority", "backoff")
+    schedule = _schedule(given["every"], given["cron"])
+    return {"task_id": job["task"], **{key: job[key] for key in keys}, **schedule}
 
 
 def _schedule(every: str | None, cron: str | None) -> dict[str, Any]:

@@ -91,7 +91,6 @@ def list_(
       asyncmq jobs list emails --state failed --task send --q customer-123
       asyncmq jobs list emails --state failed --ndjson --jq .payload.kwargs
     """
-
     wanted, scope = session.filter, session.scope(queue)
     asked = Paging(page, size)
     # In a table of delayed jobs, people want the jobs that are due next at the top.
