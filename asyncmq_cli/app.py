@@ -14,8 +14,8 @@ from typing import Annotated, Any
 import typer
 
 from asyncmq_cli import commands
-from asyncmq_cli.cli import around_typer, decorators
-from asyncmq_cli.cli.options import completed_by, option, wants_json
+from asyncmq_cli.cli import around_typer
+from asyncmq_cli.cli.options import completed_by, option, wants_json, with_values
 from asyncmq_cli.cli.params import GLOBAL_OPTIONS
 from asyncmq_cli.errors import AdminError, OutputClosed, OutputFailed, Shortage, UsageProblem, command_line
 from asyncmq_cli.exit_status import CheckStatus, ExitStatus
@@ -99,7 +99,7 @@ def _root(
       asyncmq dlq retry emails --group 3f9c21 --limit 10 --wait
       asyncmq demo
     """
-    ctx.obj = decorators.pop_options(given, GLOBAL_OPTIONS)
+    ctx.obj = around_typer.pop_options(given, GLOBAL_OPTIONS)
     if ctx.invoked_subcommand is None:
         sys.stdout.write(ctx.get_help() + "\n")
         if sys.stdout.isatty():
@@ -110,7 +110,7 @@ def _with_global_options(**given: Any) -> None:
     _root(**given)
 
 
-decorators.add_options(_with_global_options, _root, GLOBAL_OPTIONS)
+around_typer.add_options(_with_global_options, _root, GLOBAL_OPTIONS)
 app.callback(invoke_without_command=True)(_with_global_options)
 
 
@@ -185,7 +185,7 @@ def _run_as_the_library_means(args: Sequence[str]) -> int:
 
 def _run_line(args: Sequence[str]) -> int:
     try:
-        status = _built()(args=around_typer.with_values(args), prog_name="asyncmq", standalone_mode=False)
+        status = _built()(args=with_values(args), prog_name="asyncmq", standalone_mode=False)
     except typer.TyperException as exc:
         raise UsageProblem(exc.message, hint="'asyncmq --help' shows how") from exc
     except typer.Abort as exc:

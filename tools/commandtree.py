@@ -8,9 +8,9 @@ from typing import Any
 import typer
 
 from asyncmq_cli.app import app
-from asyncmq_cli.cli.around_typer import with_values
 from asyncmq_cli.cli.help import command_tree
 from asyncmq_cli.cli.help.command_tree import PROGRAM
+from asyncmq_cli.cli.options import with_values
 from asyncmq_cli.models.program import Command, Noun
 
 

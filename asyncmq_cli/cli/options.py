@@ -23,6 +23,7 @@ from asyncmq_cli.output.formats import SHAPES
 if TYPE_CHECKING:
     from asyncmq_cli.output.tables.columns import Column
 
+FIELDS = "--fields"
 STDIN_HELP = "- reads one per line from standard input"
 _SPELLED = re.compile(r"(?:\./)+-")
 
@@ -234,3 +235,44 @@ def fields_of(command: Sequence[str], state: str | None) -> list[str]:
         ("audit", "list"): audit.EVENTS,
     }
     return [column.field for column in columns.get(tuple(command), ())]
+
+
+_ANY_VALUE = r"[^-]|$"
+
+
+def _duration() -> str:
+    from asyncmq_cli.durations import LOOKS_LIKE_ONE
+
+    return rf"(?i:{LOOKS_LIKE_ONE})$|$"
+
+
+# For each option: its value if none is given, and the pattern that a value begins with. It is made and
+# compiled only if the option is given.
+_ALONE: dict[str, tuple[str, str | Callable[[], str]]] = {
+    "--watch": ("2", r"\d|$"),
+    "--wait": ("10m", _duration),
+    FIELDS: ("", _ANY_VALUE),
+    "--install-completion": ("", _ANY_VALUE),
+    "--show-completion": ("", _ANY_VALUE),
+}
+
+
+def with_values(args: Sequence[str]) -> list[str]:
+    """The same words, with a value inserted after each option that has none. Words after `--` are not
+    options. `--fields` without a value moves to the end, because the columns depend on options such as
+    `--state`, and Typer reads options from left to right.
+    """
+    end = args.index("--") if "--" in args else len(args)
+    whole: list[str] = []
+    last: list[str] = []
+    for place, word in enumerate(args[:end]):
+        if word not in _ALONE:
+            whole.append(word)
+            continue
+        meaning, value = _ALONE[word]
+        pattern = value if isinstance(value, str) else value()
+        has_value = place + 1 < end and re.match(pattern, args[place + 1])
+        (last if word == FIELDS and not has_value else whole).append(
+            word if has_value else f"{word}={meaning}"
+        )
+    return [*whole, *last, *args[end:]]

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from asyncmq_cli.cli.around_typer import FIELDS
 from asyncmq_cli.cli.help import help_pages
 from asyncmq_cli.cli.options import (
+    FIELDS,
     STDIN_HELP,
     argument,
     completed_by,

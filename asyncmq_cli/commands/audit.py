@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asyncmq_cli.cli.around_typer import VerbsOrList, noun
-from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.around_typer import VerbsOrList, command, noun
 from asyncmq_cli.cli.options import argument, completed_by, option, require_event_id, whole_number
 from asyncmq_cli.cli.params import FILTERS, GlobsOption, SinceOption
 from asyncmq_cli.cli.session import Session

@@ -11,8 +11,7 @@ import typer
 from msgspec.structs import replace
 
 from asyncmq_cli.cli import check_watch
-from asyncmq_cli.cli.around_typer import lone
-from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.around_typer import command, lone
 from asyncmq_cli.cli.options import option
 from asyncmq_cli.cli.params import GlobsOption, Options
 from asyncmq_cli.cli.session import Session

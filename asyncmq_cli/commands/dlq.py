@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from asyncmq_cli.cli import listing
-from asyncmq_cli.cli.around_typer import noun
+from asyncmq_cli.cli.around_typer import command, noun
 from asyncmq_cli.cli.changes.bulk import change_jobs
-from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.listing import PageOption, Paging, SizeOption
 from asyncmq_cli.cli.options import completed_by, option
 from asyncmq_cli.cli.params import (

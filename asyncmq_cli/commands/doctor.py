@@ -10,10 +10,9 @@ import typer
 
 from asyncmq_cli import __version__
 from asyncmq_cli.cli import library
-from asyncmq_cli.cli.around_typer import lone
+from asyncmq_cli.cli.around_typer import command, lone
 from asyncmq_cli.cli.changes import confirm
 from asyncmq_cli.cli.changes.bulk import of_overflow, report_change
-from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.options import STDIN_HELP, argument, option
 from asyncmq_cli.cli.params import DryRunOption, ReasonOption, YesOption
 from asyncmq_cli.cli.session import Session

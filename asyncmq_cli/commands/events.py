@@ -11,8 +11,7 @@ import typer
 from msgspec.structs import replace
 
 from asyncmq_cli import durations
-from asyncmq_cli.cli.around_typer import noun
-from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.around_typer import command, noun
 from asyncmq_cli.cli.options import option, whole_number
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.commands import NOUNS

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from asyncmq_cli.cli import watch
-from asyncmq_cli.cli.around_typer import noun
-from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.around_typer import command, noun
 from asyncmq_cli.cli.options import option, whole_number
 from asyncmq_cli.cli.params import SinceOption
 from asyncmq_cli.cli.session import Session

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from asyncmq_cli.cli import watch
-from asyncmq_cli.cli.around_typer import lone
-from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.around_typer import command, lone
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.output.formats import DOCUMENTS
 

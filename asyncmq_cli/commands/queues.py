@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from asyncmq_cli.cli import listing, watch
-from asyncmq_cli.cli.around_typer import noun
+from asyncmq_cli.cli.around_typer import command, noun
 from asyncmq_cli.cli.changes.bulk import change_jobs, obliterate_queue, report_change
-from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.options import argument, literal, option
 from asyncmq_cli.cli.params import BackupOption, DryRunOption, QueueArg, QueuesArg, ReasonOption, YesOption
 from asyncmq_cli.cli.session import Session

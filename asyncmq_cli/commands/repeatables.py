@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from asyncmq_cli.cli import listing
-from asyncmq_cli.cli.around_typer import noun
+from asyncmq_cli.cli.around_typer import command, noun
 from asyncmq_cli.cli.changes import confirm
 from asyncmq_cli.cli.changes.bulk import report_change
 from asyncmq_cli.cli.changes.definitions import (
@@ -23,7 +23,6 @@ from asyncmq_cli.cli.changes.definitions import (
     TtlOption,
     definition_of,
 )
-from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.options import STDIN_HELP, argument, literal, option, whole_number
 from asyncmq_cli.cli.params import DryRunOption, GlobsOption, QueueArg, ReasonOption, YesOption
 from asyncmq_cli.cli.session import Session

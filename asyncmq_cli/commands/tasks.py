@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from asyncmq_cli import durations
 from asyncmq_cli.cli import listing
-from asyncmq_cli.cli.around_typer import noun
-from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.around_typer import command, noun
 from asyncmq_cli.cli.options import argument, option
 from asyncmq_cli.cli.params import AnyQueueArg
 from asyncmq_cli.cli.session import Session

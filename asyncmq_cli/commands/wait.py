@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from asyncmq_cli import durations
-from asyncmq_cli.cli.around_typer import lone
-from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.around_typer import command, lone
 from asyncmq_cli.cli.options import option
 from asyncmq_cli.cli.params import JobsArg, QueueArg
 from asyncmq_cli.cli.session import Session

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from asyncmq_cli.cli import listing, watch
-from asyncmq_cli.cli.around_typer import noun
+from asyncmq_cli.cli.around_typer import command, noun
 from asyncmq_cli.cli.changes import confirm
 from asyncmq_cli.cli.changes.bulk import report_change
-from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.listing import PageOption, Paging
 from asyncmq_cli.cli.options import STDIN_HELP, argument, option
 from asyncmq_cli.cli.params import FILTERS, DryRunOption, GlobsOption, ReasonOption, YesOption

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from asyncmq_cli.cli.around_typer import command
 from asyncmq_cli.cli.changes.adding import FromStdinArg, IdOption, OneTaskOption, UniqueOption, add_jobs
 from asyncmq_cli.cli.changes.bulk import change_jobs
 from asyncmq_cli.cli.changes.definitions import (
@@ -19,7 +20,6 @@ from asyncmq_cli.cli.changes.definitions import (
 )
 from asyncmq_cli.cli.changes.editing import SetOption, UnsetOption, edit_jobs, edits_of_retry
 from asyncmq_cli.cli.changes.restoring import FileArg, FromAuditOption, restore_edits, restore_jobs
-from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.options import option
 from asyncmq_cli.cli.params import (
     BackupOption,

@@ -6,9 +6,8 @@ from typing import Annotated, Any
 
 from asyncmq_cli import durations
 from asyncmq_cli.cli import listing
-from asyncmq_cli.cli.around_typer import noun
+from asyncmq_cli.cli.around_typer import command, noun
 from asyncmq_cli.cli.changes.bulk import chosen_jobs
-from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.listing import PageOption, Paging, SizeOption
 from asyncmq_cli.cli.options import option
 from asyncmq_cli.cli.params import AnyQueueArg, JobArg, JobsArg, QueueOrJobArg

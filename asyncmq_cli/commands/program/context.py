@@ -9,8 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from asyncmq_cli import config as configuration
-from asyncmq_cli.cli.around_typer import noun
-from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.around_typer import command, noun
 from asyncmq_cli.cli.options import argument, context_names
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.commands import NOUNS

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from asyncmq_cli.cli.around_typer import lone
-from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.around_typer import command, lone
 from asyncmq_cli.cli.options import argument
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.errors import UsageProblem

@@ -7,8 +7,7 @@ import os
 import sys
 from typing import Annotated
 
-from asyncmq_cli.cli.around_typer import lone
-from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.around_typer import command, lone
 from asyncmq_cli.cli.options import option
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.watch import LEAST_INTERVAL, ends_quietly

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from asyncmq_cli.cli.around_typer import with_values
+from asyncmq_cli.cli.options import with_values
 
 
 @pytest.mark.parametrize(
