@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.services.monitoring.check import CheckService
     from asyncmq_cli.services.monitoring.events import EventService
     from asyncmq_cli.services.monitoring.metrics import MetricsService
-    from asyncmq_cli.services.monitoring.wait import FollowService, WaitService
+    from asyncmq_cli.services.monitoring.wait import WaitService
     from asyncmq_cli.services.monitoring.workers import WorkerService
     from asyncmq_cli.services.queues import QueueService
     from asyncmq_cli.services.repeatables.service import RepeatableService
@@ -234,12 +234,6 @@ class Session:
         from asyncmq_cli.services.monitoring.wait import WaitService
 
         return WaitService(self.store)
-
-    @cached_property
-    def follows(self) -> FollowService:
-        from asyncmq_cli.services.monitoring.wait import FollowService
-
-        return FollowService(self.store)
 
     @cached_property
     def tasks(self) -> TaskService:

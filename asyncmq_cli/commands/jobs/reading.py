@@ -206,7 +206,7 @@ def follow(
     for _, error in chosen.unfound:
         raise error
     out, secrets = session.out, session.show_secrets
-    changes = session.follows.changes(
+    changes = session.waits.follow(
         chosen.by_queue,
         interval=durations.interval("--interval", interval, _LEAST_INTERVAL),
         timeout=None if patience is None else durations.seconds(patience),

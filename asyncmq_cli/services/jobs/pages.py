@@ -172,20 +172,27 @@ def page_of(
 ) -> tuple[Iterable[Job], int]:
     """One page of these jobs, and their number. For an early page, small jobs are kept in memory; otherwise
     only their sort keys, and the jobs of the page are read again."""
-    counted = _Counted(jobs)
+    total = 0
+
+    def counted() -> Iterator[Job]:
+        nonlocal total
+        for job in jobs:
+            total += 1
+            yield job
+
     kept: list[tuple[QueueKey, Job | None]]
     if wanted.sort == "queue":
-        on_page = (job for n, job in enumerate(counted) if wanted.start <= n < wanted.end)
+        on_page = (job for n, job in enumerate(counted()) if wanted.start <= n < wanted.end)
         kept = [(_key_of(job, time_of), job if job.size < SMALL else None) for job in on_page]
     else:
         most = SMALL if wanted.end <= HELD_WHOLE else 0
-        keyed = ((_key_of(job, time_of), job if job.size < most else None) for job in counted)
+        keyed = ((_key_of(job, time_of), job if job.size < most else None) for job in counted())
         choose = heapq.nlargest if wanted.sort == "newest" else heapq.nsmallest
         kept = choose(wanted.end, keyed, key=lambda one: one[0])[wanted.start :]
     held = [job for _, job in kept if job is not None]
     if len(held) == len(kept):
-        return held, counted.total
-    return read_again([key for key, _ in kept]), counted.total
+        return held, total
+    return read_again([key for key, _ in kept]), total
 
 
 def every(store: Store, jobs: Iterable[Job], time_of: TimeOf, *, sort: str | None) -> Iterator[Job]:
@@ -233,16 +240,3 @@ def _key_of(job: Job, time_of: TimeOf) -> QueueKey:
     # A job without a score is read by its id alone.
     place = "" if score is None else PLACE_OF_STATE.get(job.status, "")
     return QueueKey(SortKey(time_of(job), job.id, place, score or 0.0, job.size), job.queue)
-
-
-class _Counted(Iterable[T]):
-    """An iterable that counts its items while they are read."""
-
-    def __init__(self, passing: Iterable[T]) -> None:
-        self._passing = passing
-        self.total = 0
-
-    def __iter__(self) -> Iterator[T]:
-        for one in self._passing:
-            self.total += 1
-            yield one

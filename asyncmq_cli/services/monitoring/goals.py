@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
@@ -13,6 +13,7 @@ from asyncmq_cli.models.monitoring.waits import Standing, StateChange
 from asyncmq_cli.models.values import ENDED_STATES, chunked
 
 if TYPE_CHECKING:
+    from asyncmq_cli.models.jobs import Job
     from asyncmq_cli.storage.store import Store
 
 
@@ -117,7 +118,10 @@ class JobsGoal:
             before = {job_id: self._states[job_id] for job_id in piece}
             found = dict(zip(piece, self._store.jobs.states(self._queue, piece), strict=True))
             self._states |= {job_id: state for job_id, state in found.items() if state is not None}
-            self._locate_unknown([job_id for job_id, state in found.items() if state is None])
+            unknown = [job_id for job_id, state in found.items() if state is None]
+            # They wait for parents, are only in a sorted set, or are gone.
+            for job_id, job in zip(unknown, located(self._store, self._queue, unknown), strict=True):
+                self._states[job_id] = VANISHED if job is None else job.status
             self._tell({job_id: state for job_id, state in before.items() if self._states[job_id] != state})
         pending = self._pending
         return GoalReading(len(pending), sum(1 for job_id in pending if self._states[job_id] != "active"))
@@ -139,17 +143,15 @@ class JobsGoal:
             ]
         )
 
-    def _locate_unknown(self, job_ids: list[str]) -> None:
-        """Find jobs that are not in the states hash: they wait for parents, are only in a sorted set (where
-        old versions of AsyncMQ left them), or are gone."""
-        if not job_ids:
-            return
-        for job_id, job in zip(job_ids, self._store.jobs.load(self._queue, job_ids), strict=True):
-            if job is None:
-                location = self._store.locate(self._queue, [job_id])[0]
-                self._states[job_id] = location.job.status if location.exists else VANISHED
-            else:
-                self._states[job_id] = job.status
+
+def located(store: Store, queue: str, job_ids: Sequence[str]) -> Iterator[Job | None]:
+    """Each of these jobs. One without a record and a state may be in a sorted set, where old versions of
+    AsyncMQ left it. None for a job that is gone."""
+    for job_id, job in zip(job_ids, store.jobs.load(queue, job_ids), strict=True):
+        if job is None:
+            location = store.locate(queue, [job_id])[0]
+            job = location.job if location.exists else None
+        yield job
 
 
 _RATE_OVER = 30.0

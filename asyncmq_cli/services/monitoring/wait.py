@@ -22,10 +22,10 @@ from asyncmq_cli.services.monitoring.goals import (
     JobsGoal,
     Progress,
     QueueGoal,
+    located,
 )
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.jobs import Job
     from asyncmq_cli.storage.store import Store
 
 
@@ -52,7 +52,7 @@ class WaitOptions(Struct, frozen=True):
 
 
 class WaitService:
-    """Waits, and returns a report of success or failure."""
+    """Waits for a queue or for jobs, and follows jobs."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -87,6 +87,72 @@ class WaitService:
             return JobsGoal(self._store, queue, job_ids, changed)
 
         return _Wait(self._store, queue, "job", options, len(dict.fromkeys(job_ids))).until(wanted, watch)
+
+    def follow(
+        self,
+        by_queue: Mapping[str, Sequence[str]],
+        *,
+        interval: float,
+        timeout: float | None,
+        rest: Callable[[float], None],
+    ) -> Iterator[StateChange]:
+        """Yield the state of each job, then each change, until all jobs have ended. `interval` and `timeout`
+        are seconds; `rest` sleeps. Raises JobNotFound, WaitTimeout, or at the end WaitFailed if a job did not
+        complete.
+
+        Each round reads their entries in the states hash, and then the jobs whose entry changed.
+        """
+        until = float("inf") if timeout is None else time.monotonic() + timeout
+        seen: dict[tuple[str, str], _Seen] = {}
+        while True:
+            for queue, job_ids in by_queue.items():
+                yield from self._round(queue, job_ids, seen)
+            left = [target for target, one in seen.items() if not _has_ended(one.status)]
+            if not left:
+                break
+            if time.monotonic() >= until:
+                jobs = "1 job has" if len(left) == 1 else f"{len(left):,} jobs have"
+                raise WaitTimeout(f"{jobs} not ended after {timeout:g} s", details={"left": len(left)})
+            rest(max(0.0, min(interval, until - time.monotonic())))
+        failed = [(target, one.status) for target, one in seen.items() if one.status != "completed"]
+        if failed:
+            raise _not_completed(failed, len(seen))
+
+    def _round(
+        self, queue: str, job_ids: Sequence[str], seen: dict[tuple[str, str], _Seen]
+    ) -> Iterator[StateChange]:
+        open_ = [
+            one for one in job_ids if (queue, one) not in seen or not _has_ended(seen[queue, one].status)
+        ]
+        for piece in chunked(open_):
+            entries = self._store.jobs.states(queue, piece)
+            changed = {
+                job_id: entry
+                for job_id, entry in zip(piece, entries, strict=True)
+                # If the job has no entry, its state is found from the record or the places.
+                if entry is None or (queue, job_id) not in seen or seen[queue, job_id].entry != entry
+            }
+            if not changed:
+                continue
+            now = self._store.now()
+            jobs = located(self._store, queue, list(changed))
+            for job_id, job in zip(changed, jobs, strict=True):
+                before = seen.get((queue, job_id))
+                if job is None and before is None:
+                    raise JobNotFound(queue, job_id)
+                status = VANISHED if job is None else job.status
+                seen[queue, job_id] = _Seen(changed[job_id], status)
+                if before is None or before.status != status:
+                    yield StateChange(
+                        queue, job_id, status, None if before is None else before.status, now, job
+                    )
+
+
+class _Seen(Struct):
+    """What was last read of a job: its entry in the states hash, and its state by the place that it is in."""
+
+    entry: str | None
+    status: str
 
 
 class _Wait:
@@ -282,82 +348,6 @@ def _unsuccessful(queue: str, goal: Goal) -> WaitFailed | None:
         hint=_why_not_completed(queue, bad),
         details={"queue": queue, "jobs": dict(bad[:_DETAILED])},
     )
-
-
-class _Seen(Struct):
-    """What was last read of a job: its entry in the states hash, and its state by the place that it is in."""
-
-    entry: str | None
-    status: str
-
-
-class FollowService:
-    """Follows jobs. Each round reads their entries in the states hash, and then the jobs whose entry
-    changed."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def changes(
-        self,
-        by_queue: Mapping[str, Sequence[str]],
-        *,
-        interval: float,
-        timeout: float | None,
-        rest: Callable[[float], None],
-    ) -> Iterator[StateChange]:
-        """Yield the state of each job, then each change, until all jobs have ended. `interval` and `timeout`
-        are seconds; `rest` sleeps. Raises JobNotFound, WaitTimeout, or at the end WaitFailed if a job did not
-        complete."""
-        until = float("inf") if timeout is None else time.monotonic() + timeout
-        seen: dict[tuple[str, str], _Seen] = {}
-        while True:
-            for queue, job_ids in by_queue.items():
-                yield from self._round(queue, job_ids, seen)
-            left = [target for target, one in seen.items() if not _has_ended(one.status)]
-            if not left:
-                break
-            if time.monotonic() >= until:
-                jobs = "1 job has" if len(left) == 1 else f"{len(left):,} jobs have"
-                raise WaitTimeout(f"{jobs} not ended after {timeout:g} s", details={"left": len(left)})
-            rest(max(0.0, min(interval, until - time.monotonic())))
-        failed = [(target, one.status) for target, one in seen.items() if one.status != "completed"]
-        if failed:
-            raise _not_completed(failed, len(seen))
-
-    def _round(
-        self, queue: str, job_ids: Sequence[str], seen: dict[tuple[str, str], _Seen]
-    ) -> Iterator[StateChange]:
-        open_ = [
-            one for one in job_ids if (queue, one) not in seen or not _has_ended(seen[queue, one].status)
-        ]
-        for piece in chunked(open_):
-            entries = self._store.jobs.states(queue, piece)
-            changed = {
-                job_id: entry
-                for job_id, entry in zip(piece, entries, strict=True)
-                # If the job has no entry, its state is found from the record or the places.
-                if entry is None or (queue, job_id) not in seen or seen[queue, job_id].entry != entry
-            }
-            if not changed:
-                continue
-            now = self._store.now()
-            for job_id, job in zip(changed, self._store.jobs.load(queue, list(changed)), strict=True):
-                before = seen.get((queue, job_id))
-                job = job or self._elsewhere(queue, job_id)
-                if job is None and before is None:
-                    raise JobNotFound(queue, job_id)
-                status = VANISHED if job is None else job.status
-                seen[queue, job_id] = _Seen(changed[job_id], status)
-                if before is None or before.status != status:
-                    yield StateChange(
-                        queue, job_id, status, None if before is None else before.status, now, job
-                    )
-
-    def _elsewhere(self, queue: str, job_id: str) -> Job | None:
-        """Find a job without a record, which may be a member of a sorted set; None if it is in none."""
-        location = self._store.locate(queue, [job_id])[0]
-        return location.job if location.exists else None
 
 
 def _has_ended(status: str) -> bool:

@@ -239,11 +239,8 @@ class SeenNames:
     def __init__(self) -> None:
         self._size = 1024
         self._slots = array("Q", bytes(8 * self._size))
-        self._count = 0
-
-    @property
-    def count(self) -> int:
-        return self._count
+        self.count = 0
+        """The number of names."""
 
     def new(self, names: Sequence[bytes]) -> list[int]:
         """The positions of the names that are new, which are then remembered. An empty name always counts as
@@ -259,8 +256,8 @@ class SeenNames:
         if self._slots[slot]:
             return False
         self._slots[slot] = number
-        self._count += 1
-        if 2 * self._count > self._size:
+        self.count += 1
+        if 2 * self.count > self._size:
             self._grow()
         return True
 
