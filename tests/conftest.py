@@ -1,4 +1,4 @@
-"""A private Redis for each test process, and the tool run the way a user runs it."""
+"""A private Redis for each test process, and functions that run the tool as a user does."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the tests of faults, and leave `extended` tests to `make faults`."""
+    """Mark the fault tests, and leave `extended` tests to `make faults`."""
     counted: Counter[str] = Counter()
     kept, left = [], []
     for item in items:
@@ -55,7 +55,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """SUITE_FIGURES names a file to which a line is added: on which server how many tests passed."""
+    """Add a line to the file SUITE_FIGURES, if it is set: the server, and how many tests passed on it."""
     file = os.environ.get("SUITE_FIGURES")
     if file and "PYTEST_XDIST_WORKER" not in os.environ:
         add_figures(Path(file), {name: len(tests) for name, tests in terminalreporter.stats.items()})
@@ -63,7 +63,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 @dataclass(frozen=True)
 class Result:
-    """What a command left behind: its exit status, and what it wrote where."""
+    """The result of a command: its exit status and its output on each stream."""
 
     code: int
     stdout: str
@@ -97,7 +97,7 @@ def client(server: PrivateRedis) -> Iterator[redis.Redis]:
 
 
 def environment(url: str | None) -> dict[str, str]:
-    """What the tool sees: nothing of the developer's own settings."""
+    """The environment of the tool, without the developer's own settings."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("ASYNCMQ_", "REDIS_"))}
     env.pop("LINES", None)
     env.update(ASYNCMQ_ACTOR="tester", COLUMNS="80", XDG_CONFIG_HOME="/nonexistent")
@@ -109,7 +109,7 @@ def environment(url: str | None) -> dict[str, str]:
 def run_tool(
     *args: str, url: str | None = None, stdin: str | bytes = b"", env: dict[str, str] | None = None
 ) -> Result:
-    """The tool in a process of its own, with pipes for its streams."""
+    """Run the tool in its own process, with pipes for its streams."""
     words = ["-m", "asyncmq_cli", *args]
     given = {**environment(url), **(env or {})}
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
@@ -129,7 +129,7 @@ def run_tool(
 
 @pytest.fixture
 def run(server: PrivateRedis, client: redis.Redis) -> Run:
-    """Run the tool as its own process against the empty test Redis."""
+    """A function that runs the tool in its own process on the empty test Redis."""
 
     def call(*args: str, **kwargs: Any) -> Result:
         return run_tool(*args, url=server.url, **kwargs)
@@ -150,7 +150,7 @@ def cli(
 def within_this_process(
     url: str, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> Run:
-    """Run the tool here: the same code path, without the start-up."""
+    """Run the tool in this process: the same code without the start-up."""
     from asyncmq_cli.app import run as run_app
 
     for name in list(os.environ):

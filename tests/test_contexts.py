@@ -1,4 +1,4 @@
-"""Which context holds: by flag, variable, `context use` or the address; and what it brings."""
+"""The context in effect, by flag, variable, `context use` or URL; and its settings."""
 
 from __future__ import annotations
 

@@ -128,7 +128,8 @@ def takes_a_client(module: str, name: str) -> bool:
 
 
 def test_no_two_modules_of_a_floor_need_each_other() -> None:
-    """Nor more of them in a circle, by imports within functions either; types alone may."""
+    """Nor in a cycle of several modules, including imports within functions; imports for types are
+    allowed."""
     for package in PACKAGES - {ROOT.name}:
         folder = ROOT.joinpath(*package.split(".")[1:])
         graph = {module_of(path): running_imports_of(path) for path in sorted(folder.glob("*.py"))}

@@ -1,4 +1,4 @@
-"""What a filter says of itself: when it is empty, when it finds nothing, and when there is more."""
+"""Notes about filters: that one is empty, finds nothing, or that there are more matches."""
 
 from __future__ import annotations
 

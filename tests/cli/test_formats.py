@@ -1,4 +1,4 @@
-"""`-o`, and the options that go with it: what each format prints, and where it is not to be had."""
+"""`-o` and the options that go with it: the output of each format, and where it is refused."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FAILED = ("jobs", "list", QUEUE, "--state", "failed")
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateRedis]:
-    """Queues that no test here changes."""
+    """Queues that none of these tests changes."""
     with PrivateRedis() as server:
 
         async def fill(opened: Any) -> None:

@@ -1,4 +1,4 @@
-"""What the library's own command lines mean here."""
+"""The meaning of the library's own command lines in this program."""
 
 from __future__ import annotations
 
@@ -114,7 +114,8 @@ def test_our_options_with_a_value_are_known() -> None:
 
 
 def test_the_librarys_command_line_has_no_further_forms() -> None:
-    """Each verb of the library is one of ours, read as ours, or handed over."""
+    """Each verb of the library is one of ours, is understood as one of ours, or is passed on to the
+    library."""
     from asyncmq.cli.__main__ import app as librarys
 
     root = typer.main.get_command(app.app)

@@ -1,4 +1,4 @@
-"""Lines of the library's own command line, of which the program has the same name."""
+"""Command lines of the library's own program, which has the same name."""
 
 from __future__ import annotations
 

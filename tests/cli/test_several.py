@@ -1,4 +1,4 @@
-"""One command on several contexts: a column more, one document, and the time of the slowest."""
+"""One command on several contexts: one more column, one document, and the time of the slowest context."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_a_wrong_name_among_them_is_wrong_usage(operator: Operator) -> None:
 
 @pytest.fixture
 def silent() -> Iterator[int]:
-    """A port that takes connections and never answers."""
+    """A port that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield listening.getsockname()[1]
 

@@ -1,4 +1,4 @@
-"""An id that was cut off is never acted on; the error says which job begins so."""
+"""A truncated id is never used for a change; the error names the job that begins with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""On a terminal: tables that fit it, questions before anything is destroyed, colour where it is wanted."""
+"""On a terminal: tables that fit, confirmation before destructive changes, and colours if they are wanted."""
 
 from __future__ import annotations
 

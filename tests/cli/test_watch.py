@@ -1,4 +1,4 @@
-"""`--watch`: a screen that is true, follows what happens, and gives the terminal back."""
+"""`--watch`: the screen is correct, follows changes, and restores the terminal."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def test_numbers_change_with_what_happens_and_ctrl_c_gives_the_terminal_back(
     command: list[str], mail: None, server: PrivateRedis
 ) -> None:
     with LiveTerminal(*command, "--watch", "0.2", url=server.url) as terminal:
-        assert_told(terminal, 12)
+        assert_counts(terminal, 12)
         enqueue(server, "late-1", "late-2")
-        assert_told(terminal, 14)
+        assert_counts(terminal, 14)
         terminal.press("\x03")
         assert terminal.end() == 130
         assert terminal.is_given_back and terminal.echoes
@@ -60,8 +60,8 @@ def test_numbers_change_with_what_happens_and_ctrl_c_gives_the_terminal_back(
         assert terminal.raw.count(ALTERNATE) == 1
 
 
-def assert_told(terminal: LiveTerminal, jobs: int) -> None:
-    """In the totals above and in the trends below."""
+def assert_counts(terminal: LiveTerminal, jobs: int) -> None:
+    """Assert that the totals and the trends show this number of jobs."""
     terminal.shows(f"5 queues, {jobs} jobs, 2 workers", "every 0.2s")
     terminal.until(lambda text: re.search(rf"backlog .*{jobs}", text) is not None)
 
@@ -220,7 +220,7 @@ def test_a_queue_without_a_worker_is_seen_as_such(mail: None, server: PrivateRed
 
 
 def test_a_screen_is_drawn_over_and_never_cleared(mail: None, server: PrivateRedis) -> None:
-    """What is cleared and drawn again flickers."""
+    """A screen that is cleared before it is redrawn flickers."""
     with LiveTerminal("queues", "list", "--watch", "0.2", url=server.url) as terminal:
         terminal.shows("12 jobs")
         enqueue(server, "late")
@@ -394,7 +394,7 @@ def test_the_history_is_where_the_trends_begin(mail: None, server: PrivateRedis,
 def test_the_trends_cover_half_an_hour_and_not_only_the_last_reads(
     mail: None, server: PrivateRedis, client: redis.Redis
 ) -> None:
-    """Much of the line is high for a backlog that long was, however often was looked since."""
+    """Most of the line is high if the backlog was high for most of the time, whatever the number of reads."""
     remember(client, (4000, 90_000), *((60 * age, 1000 if age > 8 else 12) for age in range(28, 0, -1)))
     with LiveTerminal("queues", "list", "--watch", "0.2", url=server.url) as terminal:
         terminal.shows("failed/min")
@@ -405,7 +405,7 @@ def test_the_trends_cover_half_an_hour_and_not_only_the_last_reads(
 
 
 def remember(client: redis.Redis, *backlogs: tuple[float, int]) -> None:
-    """A history of the metrics: ages in seconds, and what waited then."""
+    """Write a history of the metrics: pairs of an age in seconds and a number of waiting jobs."""
     counts = dict.fromkeys(("active", "delayed", "completed", "failed", "total_queues", "total_workers"), 1)
     for age, waiting in backlogs:
         stored = json.dumps({**counts, "waiting": waiting})

@@ -1,4 +1,4 @@
-"""Commands without a queue: lists over several, and jobs that are named by their id alone."""
+"""Commands without a queue: lists of several queues, and jobs given only by their ids."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DIED = 1.7e9
 
 @pytest.fixture(scope="module")
 def filled() -> Iterator[PrivateRedis]:
-    """Three queues and an empty one, with equal times in and among them."""
+    """Three queues and an empty one, with equal times within and between them."""
     with PrivateRedis() as server:
         client = redis.Redis.from_url(server.url)
 
@@ -190,7 +190,7 @@ def test_the_id_alone_finds_its_job(look: Run) -> None:
 
 @pytest.fixture
 def twins(server: PrivateRedis, client: redis.Redis) -> redis.Redis:
-    """Dead jobs of two queues, one id in both."""
+    """Dead jobs in two queues, which have one id in common."""
     for queue in ("bills", "mail"):
         ids = ["same", f"of-{queue}", f"more-{queue}"]
         library.bury(client, queue, [library.job(each, status="failed") for each in ids], DIED)

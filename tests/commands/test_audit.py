@@ -1,4 +1,4 @@
-"""`audit`: which part of the trail is printed, and that nothing is left out in silence."""
+"""`audit`: which part of the trail is printed, and the notes about the rest."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NOTE = "the newest {}; --limit shows up to 500, --ndjson all"
 
 @pytest.fixture(autouse=True)
 def trail(client: redis.Redis) -> None:
-    """600 events, one a second, the last of them now."""
+    """600 events, one per second, the last of them now."""
     now = time.time()
     pipe = client.pipeline()
     for number in range(600):

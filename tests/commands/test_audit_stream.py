@@ -1,4 +1,4 @@
-"""`audit tail` and `audit export`: every event once, oldest first, from where one left off."""
+"""`audit tail` and `audit export`: every event once, oldest first, continuing after the last one."""
 
 from __future__ import annotations
 

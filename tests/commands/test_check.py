@@ -42,7 +42,7 @@ def fill(url: str, queue: str, jobs: list[tuple[str, dict[str, Any]]], workers: 
 
 @pytest.fixture(autouse=True)
 def mail(server: PrivateRedis, client: redis.Redis) -> None:
-    """A queue with which all is well, but for what thresholds say."""
+    """A queue without problems, except for those that thresholds define."""
     fill(server.url, "mail", [*THREE_DIED, *FIVE_WAIT], workers=2)
 
 

@@ -32,7 +32,7 @@ WATCH = ("check", "--watch", "1s", "--max-waiting", "0:2")
 
 
 class Receiver:
-    """What arrived, and the status of each answer to come."""
+    """The requests that arrived, and the status of each answer."""
 
     def __init__(self) -> None:
         self.answers: list[int] = []
@@ -90,7 +90,7 @@ def watching(server: PrivateRedis, *options: str) -> Iterator[Forked]:
 
 
 def fill(client: redis.Redis, count: int) -> None:
-    """So many more waiting jobs, at once: a check may look at any moment."""
+    """Add this many waiting jobs at once, because a check may read at any moment."""
     client.zadd("queue:<mail>:waiting", {f"j{number}": number for number in range(count)})
 
 

@@ -1,4 +1,4 @@
-"""Editing jobs where they are, and taking an edit back."""
+"""Editing jobs in place, and undoing an edit."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_an_edit_is_taken_back_by_its_audit_event(
 
 
 def test_a_job_that_waits_as_a_whole_is_edited_and_taken_back(client: redis.Redis, cli: Run) -> None:
-    """As older releases of AsyncMQ left it."""
+    """Older releases of AsyncMQ stored waiting jobs like this."""
     text = json.dumps(library.job("old"))
     client.set("jobs:mail:old", text)
     client.zadd("queue:mail:waiting", {text: 5e12})
@@ -287,7 +287,7 @@ VALUES = st.recursive(
 @given(there=VALUES, put=VALUES)
 @example(there=float("nan"), put=[float("inf"), 2**70, 0.1, -0.0, 1e22, "\ud800", {}, []])
 def test_values_keep_their_exactness(there: Any, put: Any, client: redis.Redis, cli: Run) -> None:
-    """Those that are set, and those beside them, byte for byte as Python writes them."""
+    """Both the values that are set and the others stay byte for byte as Python writes them."""
     client.flushall()
     record = {**library.job("any"), "kwargs": {"there": there, "put": 0}}
     waiting, late, dead = (json.dumps({**record, "id": name}) for name in STATES)

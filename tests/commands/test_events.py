@@ -42,7 +42,7 @@ _PATIENCE = 30.0
 
 
 class Tail:
-    """A running `events tail`, whose lines are read as they come, each with when it came."""
+    """A running `events tail`. Its lines are read as they arrive, with their times."""
 
     def __init__(self, *args: str, url: str) -> None:
         self._process = Forked(
@@ -72,7 +72,7 @@ class Tail:
         return self._lines.get(timeout=_PATIENCE)[1]
 
     def event(self, name: str | None = None) -> dict[str, Any]:
-        """The next one, or the next of this name."""
+        """The next event, or the next with this name."""
         while True:
             found: dict[str, Any] = json.loads(self.line())
             if name in (None, found["event"]):
@@ -322,7 +322,7 @@ def test_a_closed_pipe_ends_it_quietly(words: list[str], server: PrivateRedis) -
 def test_a_reader_that_closes_is_noticed_without_anything_to_write(
     words: list[str], server: PrivateRedis, client: redis.Redis
 ) -> None:
-    """The next round would be in ten minutes, and nothing is published."""
+    """The next round is in ten minutes, and nothing is published."""
     process = Forked(
         ["-m", "asyncmq_cli", "events", "tail", "--interval", "600", *words],
         stdout=subprocess.PIPE,
@@ -426,7 +426,7 @@ def test_without_retry_an_outage_is_the_end() -> None:
 
 
 def test_a_connection_that_is_cut_costs_nothing(server: PrivateRedis, client: redis.Redis) -> None:
-    """Servers close connections that were quiet for long; that is no outage."""
+    """Servers close idle connections, which is not an outage."""
     with Tail("--interval", "0.2", "--event", "overview", url=server.url) as tail:
         tail.event()
         client.client_kill_filter(_type="normal", skipme=True)

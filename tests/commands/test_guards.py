@@ -144,7 +144,7 @@ def test_a_read_only_user_records_no_metrics(setting: str, operator: Operator) -
 
 
 def examples() -> Iterator[list[str]]:
-    """How each command of the program says that it is used, in its first example."""
+    """The first example of each command in its help."""
     for command in commandtree.commands():
         if command.path[0] in ("demo", "help"):
             continue
@@ -163,7 +163,7 @@ def words_of(example: str) -> list[str]:
 
 
 def run_briefly(args: Sequence[str], url: str) -> tuple[int | None, str]:
-    """Some commands follow what happens and do not end by themselves: one look of those is enough."""
+    """Run a command. Commands that do not end by themselves are stopped after one read."""
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     process = Forked(["-m", "asyncmq_cli", "--read-only", *args], env=environment(url), **pipes)
     try:

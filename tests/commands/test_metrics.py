@@ -42,7 +42,7 @@ def mail(server: PrivateRedis, client: redis.Redis) -> None:
 
 
 def keep(client: redis.Redis, timestamp: float, **counts: Any) -> None:
-    """A snapshot as the tool stores it."""
+    """Store a snapshot like the tool."""
     stored = json.dumps({**dict.fromkeys(COUNTS, 0), "avg_duration": None, **counts})
     client.xadd(STREAM, {"timestamp": f"{timestamp:.6f}", "snapshot": stored})
 
@@ -124,7 +124,7 @@ def test_the_history_is_shared_by_all_and_survives_script_flush(
 
 
 def age_all(client: redis.Redis, seconds: float) -> None:
-    """As if this time had passed since all that is kept."""
+    """Make all stored snapshots older by this time."""
     kept = client.xrange(STREAM)
     client.delete(STREAM)
     for _, fields in kept:

@@ -15,7 +15,7 @@ from tests.support import library
 
 @pytest.fixture
 def broken(server: PrivateRedis, client: redis.Redis) -> float:
-    """Two queues in which jobs die of the same, and one that is paused with a backlog."""
+    """Two queues whose jobs die from the same cause, and a paused one with a backlog."""
     now = time.time()
     text = library.TRACEBACK
     for queue, count, died in (("mail", LATEST + 20, now - 900), ("hooks", 2, now - 86_400)):

@@ -1,4 +1,4 @@
-"""A page of a list is a page for Redis too: what it shows is what it reads."""
+"""A page of a list reads only the data that it shows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DIED = 1.7e9
 
 @pytest.fixture(autouse=True)
 def mail(client: redis.Redis) -> None:
-    """Every tenth of the dead expired; each was created a minute before it died."""
+    """Dead jobs, of which every tenth has expired; each was created a minute before it died."""
     dead = [
         library.job(
             f"dead-{n:04}",
@@ -45,7 +45,7 @@ def mail(client: redis.Redis) -> None:
 
 
 def read(client: redis.Redis, cli: Run, *args: str) -> tuple[list[str], int, set[str]]:
-    """What a command printed, and what that cost: bytes sent by Redis, and the commands."""
+    """The output of a command and its cost: the bytes that Redis sent, and the commands."""
     client.config_resetstat()
     result = cli(*args)
     assert result.code == 0, result.stderr

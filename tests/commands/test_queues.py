@@ -1,4 +1,4 @@
-"""Queues as people name them, pause and resume them, and are warned of them."""
+"""Queues: their names, pause and resume, and warnings about them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_paused_queue_says_who_paused_it_and_why(server: PrivateRedis, cli: Ru
 
 
 def test_a_dash_behind_queue_names_the_queue_called_so(server: PrivateRedis, cli: Run) -> None:
-    """It is no place of standard input there."""
+    """Standard input is not read there."""
 
     async def fill(opened: library.RedisBackend) -> None:
         await opened.enqueue("-", library.job("x"))

@@ -44,7 +44,7 @@ NOBODY_LOOKS = "1h"
 
 
 class Serving:
-    """The exporter, and what it answers."""
+    """A running exporter, and its answers."""
 
     def __init__(self, process: Forked, trusted: ssl.SSLContext | None) -> None:
         self.process = process
@@ -63,7 +63,7 @@ class Serving:
             return exc.code, exc.read().decode()
 
     def samples(self) -> dict[tuple[str, ...], float]:
-        """By the name and the values of the labels, in the order of their names."""
+        """Samples by their name and the values of their labels, sorted by name."""
         families = text_string_to_metric_families(self.get("/metrics")[1])
         return {(s.name, *s.labels.values()): s.value for f in families for s in f.samples}
 

@@ -1,4 +1,4 @@
-"""Thresholds: how they are typed, and what they make of a value."""
+"""Thresholds: how they are typed, and which values cross them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BOUNDS = st.tuples(st.none() | COUNTS, st.none() | COUNTS).filter(lambda bounds:
 
 
 def made(bounds: tuple[int | None, int | None], *, least: bool) -> Threshold:
-    """With the bounds in the order in which they can be crossed."""
+    """A threshold with its bounds in the order in which they can be crossed."""
     warning, critical = bounds
     if warning is not None and critical is not None:
         warning, critical = sorted((warning, critical), reverse=least)

@@ -1,4 +1,4 @@
-"""`wait`, where no worker is needed to tell."""
+"""`wait` without workers."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_an_unknown_job_among_others_is_reported_with_them(cli: Run) -> None:
 
 @pytest.mark.parametrize("lost", ["bad", "ghost"])
 def test_it_ends_as_soon_as_it_cannot_succeed(lost: str, cli: Run) -> None:
-    """`later` would be waited for until tomorrow."""
+    """Otherwise it would wait for `later` until tomorrow."""
     state = {"bad": "failed", "ghost": "unknown"}[lost]
     result = cli("wait", "mail", "later", lost, "--timeout", "1m")
     assert (result.code, result.lines) == (1, ["later\tdelayed", f"{lost}\t{state}"])
@@ -125,7 +125,7 @@ def test_its_timeout_is_not_that_of_redis(cli: Run) -> None:
 
 
 def test_jobs_in_a_place_are_waited_for_in_every_state(client: redis.Redis, cli: Run) -> None:
-    """A worker would take it, or has; as in the lists and counts."""
+    """A job in a place counts as in the lists: a worker would run it, or is running it."""
     client.zadd("queue:mail:waiting", {"done": 1.0})
     client.hset("queue:mail:active", "done", repr(time.time()))
     row = cli("queues", "show", "mail", "--json").json

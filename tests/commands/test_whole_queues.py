@@ -110,8 +110,8 @@ def test_a_clean_needs_a_state_and_an_age_and_leaves_what_runs(
 
 @pytest.fixture
 def whole(mail: str, server: PrivateRedis, client: redis.Redis) -> str:
-    """Beside its jobs: two definitions, a mark of a job that is not there, a result of no job, a pause, and a
-    neighbour whose name begins alike."""
+    """A queue with jobs and other data: two definitions, a cancel mark without a job, a result without a job,
+    a pause, and another queue whose name begins with the same letters."""
 
     async def fill(opened: library.RedisBackend) -> None:
         await opened.upsert_repeatable(

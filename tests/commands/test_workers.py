@@ -165,7 +165,7 @@ def test_wrong_usage(args: list[str], cli: Run) -> None:
 
 
 def ghosts(client: redis.Redis, count: int) -> None:
-    """Dead workers beside a living one of the queue `deployed`."""
+    """Silent workers beside a live one in the queue `deployed`."""
     key = "queue:deployed:worker_heartbeats"
     for number in range(count):
         beat(client, key, f"ghost-{number:02}", 4, time.time() - 2 * HOUR)

@@ -1,4 +1,4 @@
-"""The shells themselves. A machine without one gets it here, or the tests say what is missing."""
+"""The real shells. Missing ones are installed; otherwise the tests name them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`--install-completion`: the script in its place, and nothing else touched."""
+"""`--install-completion` writes the script to its place, and changes nothing else."""
 
 from __future__ import annotations
 

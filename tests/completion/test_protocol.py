@@ -1,4 +1,4 @@
-"""The answers to the scripts of the shells."""
+"""The answers to the completion scripts of the shells."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Tell = Callable[..., list[str]]
 
 @pytest.fixture
 def tell(cli: Run, monkeypatch: pytest.MonkeyPatch) -> Tell:
-    """The values that are offered behind these words, of which the last is being typed."""
+    """The candidates after these words, of which the last is incomplete."""
     monkeypatch.setenv("ASYNCMQ_COMPLETION_TIMEOUT", "30")
 
     def ask(*words: str) -> list[str]:
@@ -46,7 +46,7 @@ def mail(server: PrivateRedis, client: redis.Redis) -> None:
 
 
 def test_every_command_and_option_that_there_is_is_offered(tell: Tell) -> None:
-    """Those of commands that are still to come, too: nothing here names one."""
+    """New commands are tested too, because none is named here."""
     root = _built()
     commands = {name: root.get_command(None, name) for name in root.list_commands(None)}
     assert sorted(tell("")) == sorted(name for name, one in commands.items() if not one.hidden)
@@ -100,7 +100,7 @@ def test_queues_are_offered_once_each(tell: Tell, mail: None) -> None:
 def test_a_queue_is_found_by_its_jobs_alone(
     tell: Tell, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So that large queues are offered long before the whole keyspace is read."""
+    """Large queues are offered long before the whole keyspace has been read."""
     client.sadd("jobs:big:queue:ids", "job:1")
     for number in range(3000):
         client.set(f"jobs:big:queue:job:{number}g", "{}")

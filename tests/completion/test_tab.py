@@ -1,4 +1,4 @@
-"""TAB in real shells: what it offers, what it inserts, and what it must never do."""
+"""TAB in real shells: its candidates, the inserted text, and what it must never do."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def mail(server: PrivateRedis, client: redis.Redis) -> None:
 
 
 def only(client: redis.Redis, queue: str) -> None:
-    """Let there be this queue and no other."""
+    """Make this the only queue."""
     client.flushall()
     client.zadd(f"queue:{queue}:waiting", {"one": 1})
 

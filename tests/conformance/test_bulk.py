@@ -1,4 +1,4 @@
-"""A change by filter hits exactly what the list shows for the same filter, and each job once."""
+"""A change by filter affects exactly the jobs that the list shows for the same filter, each once."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def dead(number: int, **fields: Any) -> dict[str, Any]:
 
 
 def bury(client: redis.Redis, records: list[dict[str, Any]]) -> None:
-    """Dead jobs, the first of them the first to have died, an hour ago."""
+    """Bury dead jobs, the first of which died first, an hour ago."""
     library.bury(client, QUEUE, records, time.time() - 3600)
 
 

@@ -1,4 +1,4 @@
-"""What a change leaves behind is, byte for byte, what the library's own call leaves on a copy."""
+"""The data after a change is, byte for byte, the same as after the library's own call on a copy."""
 
 from __future__ import annotations
 

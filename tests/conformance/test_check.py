@@ -1,4 +1,4 @@
-"""`check` beside real workers: each exit status in the situation that it is for."""
+"""`check` with real workers: each exit status in its situation."""
 
 from __future__ import annotations
 

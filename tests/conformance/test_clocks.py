@@ -23,7 +23,7 @@ HOUR = 3600.0
 
 @pytest.fixture
 def held(server: PrivateRedis, client: redis.Redis, tmp_path: Path) -> None:
-    """Jobs that run until the test is over."""
+    """Jobs that run until the end of the test."""
     library.with_backend(
         server.url,
         lambda opened: library.fill(
@@ -40,7 +40,7 @@ SKEWS = {-45.0: "45 s behind", HOUR * 2: "2 h ahead of", -HOUR * 2: "2 h behind"
 
 
 def any_skew(which: int) -> float:
-    """Seconds, from forty to eleven days, ahead or behind."""
+    """A clock skew in seconds: from forty seconds to eleven days, ahead or behind."""
     chosen = scale.seeded(f"clock {which}")
     return float(round(chosen.choice((-1, 1)) * 10 ** chosen.uniform(1.6, 6), 1))
 
@@ -110,7 +110,7 @@ def test_a_definition_that_is_due_by_the_server_alone_is_not_overdue(
 def test_the_jobs_of_a_worker_killed_beside_a_living_one_are_named(
     server: PrivateRedis, client: redis.Redis, tmp_path: Path, cli: Run
 ) -> None:
-    """Which of them it ran nobody knows, so none is called lost."""
+    """It is not known which of the jobs it ran, so none is called lost."""
 
     def enqueue(*names: str) -> None:
         jobs = [("waiting", holding(name, tmp_path / "never")) for name in names]

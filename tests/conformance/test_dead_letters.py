@@ -1,4 +1,4 @@
-"""Several dead letters of one job: a change takes all of them, in one step."""
+"""A change of a job with several dead letters takes all of them in one step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ QUEUE = "mail"
 
 @pytest.fixture(autouse=True)
 def letters(client: redis.Redis) -> None:
-    """Job "twice" died three times, "other" once; ten more lie around them."""
+    """The job "twice" died three times, "other" once, and there are ten more dead letters."""
     names = ["other", *(f"more-{number}" for number in range(10)), "twice"]
     dead = [library.job(name, status="failed", created_at=1.6e9) for name in names]
     library.bury(client, QUEUE, dead, 1.6e9)

@@ -1,4 +1,4 @@
-"""An emptied queue is taken out of the lists, and only an emptied one."""
+"""A queue can be removed from the lists only if it is empty."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The latest jobs, which are found without a look into most of the others."""
+"""The latest jobs are found without reading most of the others."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ KEYS = st.sampled_from(["created_at", "timestamp", "created\\u005fat", "args", "
 
 
 def _stored(pairs: list[tuple[str, Any]], spaced: bool) -> str:
-    """As an application might have written it: names twice, with escapes, and with odd spaces."""
+    """A record as an application might have written it: repeated names, escapes, and unusual spaces."""
     colon = " :\n " if spaced else ":"
     return "{" + ",".join(f'"{name}"{colon}{json.dumps(value)}' for name, value in pairs) + "}"
 

@@ -31,7 +31,7 @@ class Story:
         self._client = client
 
     def claimed(self, **ages: float) -> None:
-        """Jobs that a worker has taken, by the age of the claim in seconds."""
+        """Jobs that a worker has claimed, by the age of the claim in seconds."""
 
         async def claim(opened: RedisBackend) -> None:
             await library.fill(opened, QUEUE, [("active", library.job(name)) for name in ages])
@@ -56,11 +56,11 @@ class Story:
         library.with_backend(self._server.url, register)
 
     def forget_expiry(self) -> None:
-        """As if the server had no evidence of when the workers wrote."""
+        """Remove the evidence of the server about when the workers wrote."""
         self._client.persist(f"queue:{QUEUE}:worker_heartbeats")
 
     def lost(self) -> tuple[dict[str, str], int]:
-        """The lost jobs with why, and how many more there are."""
+        """The lost jobs with the reason, and the number of further ones."""
         found = self.found()
         return {job.id: job.reason for job in found}, found.surplus
 
@@ -103,7 +103,7 @@ def test_an_unexpired_key_proves_a_live_worker_with_any_clock(story: Story) -> N
 
 
 def test_what_a_silent_worker_may_be_running_by_its_own_clock_is_not_lost(story: Story) -> None:
-    """Beside a live one Redis does not tell whether it is dead, or its clock 200 s behind."""
+    """Beside a live worker, Redis does not show whether it is dead or its clock is 200 s behind."""
     story.claimed(by_live=OLD, by_silent=300, more=300)
     story.beat(by_silent=205, more=205)
     story.worker(2, age=200)
@@ -124,7 +124,8 @@ def test_jobs_claimed_before_a_worker_went_silent_are_counted_the_longest_claime
 
 
 def test_jobs_claimed_after_the_last_heartbeat_count_up_to_the_concurrency(story: Story) -> None:
-    """It is killed right after its first heartbeat, which its claims follow; one of them is another's."""
+    """The worker is killed after its first heartbeat and the claims that followed; one claim belongs to
+    another worker."""
     story.claimed(first=OLD - 1, second=OLD - 2, third=OLD - 3, after=OLD - TTL / 3 - 1)
     story.worker(2, age=OLD)
     story.worker(4)

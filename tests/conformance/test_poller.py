@@ -30,7 +30,7 @@ QUEUES = ("mail", "reports")
 
 
 class Watcher:
-    """A store with a poller on it, and all that it was warned of."""
+    """A store with a poller, and its warnings."""
 
     def __init__(self, url: str) -> None:
         self.warned: list[str] = []
@@ -58,7 +58,7 @@ def watcher(server: PrivateRedis, client: redis.Redis) -> Iterator[Watcher]:
 
 @pytest.fixture
 def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is put off for having taken long."""
+    """Read everything in each round, however long it takes."""
     monkeypatch.setattr(poller.Timer, "is_over", True)
 
 
@@ -91,7 +91,7 @@ steps = st.lists(st.tuples(st.sampled_from(STEPS), st.sampled_from(QUEUES), st.i
 
 
 async def take(opened: RedisBackend, client: redis.Redis, step: Step, number: int) -> None:
-    """One call of the library, on a queue and one of its jobs."""
+    """Make one call of the library for a queue and one of its jobs."""
     name, queue, which = step
     job_id = f"job-{which}"
     record = library.job(job_id, created_at=1.6e9 + 1000 * number + which)

@@ -1,6 +1,6 @@
-"""What AsyncMQ's RabbitMQ backend keeps in Redis is no queue of the Redis backend, and never changed.
+"""Data of AsyncMQ's RabbitMQ backend in Redis is not a queue of the Redis backend, and is never changed.
 
-The data are made with the backend's own metadata store; there is no broker.
+The data is made with the backend's own metadata store; there is no broker.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.support import library
 
 
 def note(job_id: str, status: str, **more: Any) -> dict[str, Any]:
-    """As `enqueue`, `ack` and the like of the backend save it."""
+    """Save a record like `enqueue`, `ack` and other calls of the backend."""
     payload = {**library.job(job_id), "status": status, "_delivery_token": "t"}
     return {"id": job_id, "payload": payload, "status": status, **more}
 

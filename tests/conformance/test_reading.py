@@ -1,4 +1,4 @@
-"""What we list equals what the library's own inspection says, for jobs made by the library."""
+"""Our lists equal the library's own inspection, for jobs made by the library."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ fields = st.fixed_dictionaries(
 
 @st.composite
 def queues(draw: st.DrawFn) -> list[tuple[str, dict[str, Any]]]:
-    """Jobs in every state; those that wait for parents come last, as the claims would pass them over."""
+    """Queues with jobs in every state. Jobs that wait for parents come last, because claims would skip
+    them."""
     states = draw(st.lists(st.sampled_from(library.STATES), max_size=9))
     jobs = []
     for number, state in enumerate(states):
@@ -66,7 +67,7 @@ def inspected(url: str, **query: Any) -> dict[str, Any]:
 
 
 def without_ended(jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The library lists a job that waited for parents as such even after it has ended."""
+    """The jobs without those that have ended: the library still lists them as waiting for parents."""
     return [job for job in jobs if job.get("status") not in ("completed", "failed", "expired", "cancelled")]
 
 
@@ -97,7 +98,7 @@ def test_every_state_lists_the_jobs_that_the_library_inspects(
 
 
 def anchor() -> list[tuple[str, dict[str, Any]]]:
-    """One job that is always there, so that the queue exists."""
+    """A job that is always present, so that the queue exists."""
     return [("waiting", library.job("anchor", created_at=1.2e9))]
 
 

@@ -1,5 +1,5 @@
-"""Definitions against the real AsyncMQ: what we store is what it would store, its scheduler obeys it,
-and nothing that both do at once leaves a definition twice or not at all."""
+"""Definitions compared with the real AsyncMQ: we store the same, its scheduler accepts it, and concurrent
+changes never duplicate or lose a definition."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ FULL = {
 
 
 def numbers(most: int) -> st.SearchStrategy[int | float]:
-    """Whole ones as integers, as they are stored; others with a few digits."""
+    """Numbers: whole ones as integers, as they are stored, others with a few digits."""
     return st.integers(1, most) | st.integers(1, most).map(lambda n: n + 0.25)
 
 
@@ -83,7 +83,7 @@ DEFINITIONS = st.fixed_dictionaries(
 
 @pytest.fixture
 def other(server: PrivateRedis) -> redis.Redis:
-    """A second database, for what the library does with the same."""
+    """A second database for the same changes by the library."""
     return redis.Redis.from_url(second(server))
 
 
@@ -162,7 +162,7 @@ def test_the_list_is_the_library_s(
 
 
 def is_plain(value: Any) -> bool:
-    """Whether strict JSON can hold it: no NaN, no infinity, no lone surrogate."""
+    """Whether the value is valid in strict JSON: no NaN, infinity or lone surrogate."""
     if isinstance(value, dict):
         return all(map(is_plain, [*value, *value.values()]))
     if isinstance(value, list):
@@ -205,7 +205,7 @@ def test_each_change_leaves_what_the_library_s_own_call_leaves(
 
 
 def post(action: str, opened: RedisBackend, definition: dict[str, Any]) -> Awaitable[Any]:
-    """What the dashboard does when somebody presses its button for a definition."""
+    """Do what a button of the dashboard does with a definition."""
     posted = dashboard.build_repeatable_action_definition(QUEUE, definition)
 
     async def form() -> dict[str, str]:
@@ -319,14 +319,14 @@ async def until(true: Callable[[], bool]) -> None:
 def test_pausing_while_a_scheduler_advances_never_leaves_two_members_or_none(
     server: PrivateRedis, client: redis.Redis
 ) -> None:
-    """The scheduler takes a definition away and puts it back in two commands, and what it puts
-    back is never paused."""
+    """The scheduler removes a definition and adds it again in two commands, and never adds a paused one."""
     address = Address(QUEUE, task="app.tick")
     store = Store(config.resolve({"redis_url": server.url, "actor": "tester"}, {}), warn=lambda message: None)
     service = RepeatableService(store)
 
     def until_done(change: Callable[..., Any]) -> None:
-        """A busy scheduler may be in the way for longer than a change has patience."""
+        """Repeat a change until it succeeds, because a busy scheduler may block it for longer than it
+        waits."""
         while (report := change(address, reason=None, dry_run=False)).failed:
             assert report.results[0].error.code == "scheduler_at_work", report
 

@@ -1,4 +1,4 @@
-"""Stuck jobs are put back once, and a real worker runs them."""
+"""Stuck jobs are requeued once, and a real worker runs them."""
 
 from __future__ import annotations
 

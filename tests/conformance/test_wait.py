@@ -1,4 +1,4 @@
-"""`wait` beside real workers: each exit status in the situation that it is for."""
+"""`wait` with real workers: each exit status in its situation."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def enqueue(url: str, *jobs: dict[str, object]) -> None:
 
 
 class Waiting:
-    """`wait` in a process of its own, while something happens."""
+    """`wait` in its own process, so that the test can go on meanwhile."""
 
     def __init__(self, process: Forked) -> None:
         self._process = process
@@ -54,7 +54,7 @@ Start = Callable[..., Waiting]
 
 @pytest.fixture
 def start(server: PrivateRedis, client: redis.Redis) -> Iterator[Start]:
-    """Start `wait`, and come back once it has looked at the queue."""
+    """Start `wait`, and return after its first read of the queue."""
     started: list[Forked] = []
 
     def call(*args: str, before: tuple[str, ...] = (), ttl: int = 30) -> Waiting:
@@ -112,7 +112,7 @@ def test_it_returns_when_the_queue_is_drained(server: PrivateRedis, client: redi
 def test_a_family_of_jobs_is_waited_for_to_the_last_child(
     server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
-    """A child is enqueued only after its parent has ended."""
+    """A child is only enqueued after its parent has ended."""
     names = [f"job-{number}" for number in range(6)]
 
     async def chain(opened: library.RedisBackend) -> None:
@@ -330,7 +330,7 @@ def test_a_queue_whose_last_job_is_removed_is_empty_and_not_lost(
 def test_redis_has_no_longer_to_answer_than_is_left(
     words: tuple[str, ...], status: int, server: PrivateRedis, client: redis.Redis, start: Start
 ) -> None:
-    """By itself a look would be given a minute."""
+    """Normally a read would have a minute."""
     enqueue(server.url, napping("a"))
     waiting = start("--timeout", "1.5s", *words, before=("--timeout", "60"))
     began = time.monotonic()
@@ -387,7 +387,7 @@ def test_a_person_sees_how_far_it_is(server: PrivateRedis, client: redis.Redis, 
 
 
 def looks(client: redis.Redis) -> int:
-    """How often the queue has been looked at: each look asks twice for what is due."""
+    """The number of reads of the queue. Each read asks twice for the jobs that are due."""
     reported = client.info("commandstats").get("cmdstat_zcount")
     return reported["calls"] // 2 if reported else 0
 

@@ -39,7 +39,7 @@ slow = settings(
 
 @st.composite
 def keyspaces(draw: st.DrawFn, states: tuple[str, ...] = library.STATES) -> Keyspaces:
-    """Jobs in all states in some queues, no two created at the same time."""
+    """Jobs in all states in several queues, no two created at the same time."""
     found: Keyspaces = {}
     created = iter(draw(st.permutations(range(60))))
     for queue in draw(st.lists(st.sampled_from(QUEUES), unique=True)):

@@ -1,4 +1,4 @@
-"""A real worker runs what we retried once, and many of us at once retry each job once."""
+"""A real worker runs each retried job once, and many concurrent retries retry each job once."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def bury(opened: RedisBackend, labels: list[str]) -> None:
 
 
 async def work_until(opened: RedisBackend, done: Callable[[], bool]) -> None:
-    """Run a worker of the library until `done`, which must come true."""
+    """Run a worker of the library until `done` is true. Fails if it never is."""
     monkay.settings.backend = opened
     with anyio.fail_after(90):
         async with anyio.create_task_group() as tasks:

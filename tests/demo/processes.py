@@ -1,4 +1,4 @@
-"""Looking from outside at what a program has started and left."""
+"""The processes and files that a program has started and left, as seen from outside."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def is_running(pid: int) -> bool:
-    """Whether there is such a process. One that ended and was not yet reaped runs no more."""
+    """Whether the process exists and has not ended; an unreaped process has ended."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -47,7 +47,7 @@ def eventually(condition: Callable[[], bool]) -> bool:
 
 @contextmanager
 def started(script: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A Python program that is certain to be gone afterwards."""
+    """A Python program that is stopped at the end."""
     program = subprocess.Popen(
         [sys.executable, "-c", DEFAULT_SIGNALS + script, *arguments],
         stdout=subprocess.PIPE,
@@ -61,7 +61,7 @@ def started(script: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 class Report:
-    """What a program says of the processes and the directory it made: one line of JSON."""
+    """What a program reports about its processes and its directory, as one line of JSON."""
 
     def __init__(self, program: subprocess.Popen[bytes]) -> None:
         if program.stdout is None or program.stderr is None:

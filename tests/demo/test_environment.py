@@ -47,7 +47,7 @@ def demo() -> Iterator[DemoEnvironment]:
 
 
 def ask(demo: DemoEnvironment, question: Callable[[Any], Awaitable[Any]]) -> Any:
-    """What AsyncMQ itself says of the demo's Redis."""
+    """What AsyncMQ itself reports about the demo's Redis."""
     from asyncmq.backends.redis import RedisBackend
 
     async def answer() -> Any:

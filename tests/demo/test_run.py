@@ -1,4 +1,4 @@
-"""`asyncmq demo`: what it runs, what status it ends with, and what Ctrl-C does."""
+"""`asyncmq demo`: the programs that it runs, its exit status, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ URL = "unix:///nowhere/redis.sock?db=0"
 
 @pytest.fixture
 def without_redis(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An environment that starts nothing: here only what is run in it matters."""
+    """An environment that starts nothing, because only the program in it matters here."""
 
     @contextmanager
     def nothing() -> Iterator[SimpleNamespace]:
@@ -38,7 +38,7 @@ def without_redis(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def python_for_asyncmq(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each 'command' is a Python program instead."""
+    """Run a Python program in place of each command."""
 
     def python(arguments: Sequence[str]) -> list[str]:
         return [sys.executable, "-c", *arguments]

@@ -30,7 +30,7 @@ print(json.dumps({"pids": [server.pid], "directory": str(server.directory)}), fl
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A TMPDIR for this test alone, so that what is left in it is known to be ours."""
+    """A TMPDIR for this test, so that everything left in it is ours."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     # pytest's own directories are too deep for a socket.
     monkeypatch.setattr(server_module, "_SOCKET_PATH_BYTES", 107)

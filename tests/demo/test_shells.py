@@ -50,7 +50,7 @@ _COMPLETES = {
 
 
 def _shown(argv: list[str], environ: dict[str, str], typed: str) -> str:
-    """What the terminal shows of a shell in which this is typed after the first prompt."""
+    """The screen of a shell in which this was typed after the first prompt."""
     ours, theirs = pty.openpty()
     shell = subprocess.Popen(
         argv,

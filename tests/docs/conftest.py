@@ -1,4 +1,4 @@
-"""The prepared Redis, and a shell in which the documents' command lines run as they stand."""
+"""The prepared Redis, and a shell that runs the command lines of the documents unchanged."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def kept() -> Iterator[tuple[str, Keyspace, redis.Redis]]:
 
 @pytest.fixture
 def url(kept: tuple[str, Keyspace, redis.Redis]) -> str:
-    """Of a Redis in which all is as it was prepared, and the history of the metrics is fresh."""
+    """The URL of the prepared Redis, in its original state with a current history of metrics."""
     url, keyspace, client = kept
     keyspace.restore()
     remember(client)
@@ -41,7 +41,7 @@ def url(kept: tuple[str, Keyspace, redis.Redis]) -> str:
 
 @pytest.fixture(scope="session")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for PATH: both names are this tool, and there is a jq, the machine's or ours."""
+    """A folder for PATH, in which both program names are this tool, with a jq if the machine has none."""
     folder = tmp_path_factory.mktemp("bin")
     for name in ("asyncmq", "asyncmq-cli"):
         forked.client(folder / name, "-m", "asyncmq_cli")
@@ -52,13 +52,13 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def shell(url: str, programs: Path, tmp_path: Path) -> Shell:
-    """Run a text with `bash -e` in an empty folder, on the prepared Redis."""
+    """Run a script with `bash -e` in an empty folder, on the prepared Redis."""
     return shell_on(url, programs, tmp_path)
 
 
 @pytest.fixture
 def demo_shell(programs: Path, tmp_path: Path) -> Iterator[Shell]:
-    """The same in the demo, fresh, with its workers."""
+    """The same in a new demo with its workers."""
     with DemoEnvironment() as demo:
         yield shell_on(demo.url, programs, tmp_path)
 
@@ -87,5 +87,5 @@ def shell_on(url: str, programs: Path, folder: Path) -> Shell:
 
 @pytest.fixture
 def tool(url: str, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
-    """The tool within this process, on the prepared Redis."""
+    """Run the tool in this process, on the prepared Redis."""
     return within_this_process(url, monkeypatch, capfdbinary)

@@ -1,4 +1,4 @@
-"""jq for machines that have none: the same library, with the few options that the documents use."""
+"""A jq for machines that have none: the same library, with the options that the documents use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import jq
 
 
 def values(text: str) -> Iterator[Any]:
-    """The JSON documents that stand one after the other."""
+    """The JSON documents in a text, one after the other."""
     decoder = json.JSONDecoder()
     rest = text.strip()
     while rest:
@@ -22,7 +22,7 @@ def values(text: str) -> Iterator[Any]:
 
 
 def main(arguments: Sequence[str], text: str) -> tuple[list[str], int]:
-    """What is printed, and the exit status."""
+    """The output and the exit status."""
     flags = "".join(word[1:] for word in arguments if word[:1] == "-" and word[:2] != "--")
     program, *files = [word for word in arguments if word[:1] != "-"]
     if files:

@@ -1,4 +1,4 @@
-"""The Redis that the documents speak of, made with the real AsyncMQ and with the tool itself."""
+"""The Redis of the examples in the documents, made with the real AsyncMQ and the tool."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def prepare(url: str) -> None:
 
 
 def remember(client: redis.Redis) -> None:
-    """A history of the metrics up to now, as the tool would have kept it, one snapshot a minute."""
+    """Write a history of the metrics up to now, with one snapshot a minute, like the tool."""
     now = time.time()
     for minute in range(10, 0, -1):
         snapshot = {

@@ -1,4 +1,4 @@
-"""The blocks of code in the documentation, and what they need to run as they are written."""
+"""The code blocks of the documentation, and the environment that they need."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE |
 
 
 def block(page: Path, language: str) -> str:
-    """The one block of a language on a page."""
+    """The only block of a language on a page."""
     (found,) = blocks(page, language)
     return found
 
@@ -29,7 +29,7 @@ def blocks(page: Path, language: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Crontab:
-    """What cron puts into the environment, and the commands that it has run."""
+    """The environment that cron sets, and the commands that it has run."""
 
     given: Mapping[str, str]
     commands: Sequence[str]
@@ -45,7 +45,7 @@ def crontab(text: str) -> Crontab:
 
 
 def as_cron(command: str, path: Path, given: Mapping[str, str]) -> Result:
-    """By /bin/sh, with hardly anything in the environment."""
+    """Run a command with /bin/sh in an almost empty environment."""
     return run_shell(["/bin/sh", "-c"], command, path, given)
 
 
@@ -56,7 +56,7 @@ def programs(directory: Path) -> Path:
 
 
 def run_shell(shell: list[str], script: str, path: Path, given: Mapping[str, str]) -> Result:
-    """A script, with the programs in `path` before all others."""
+    """Run a script, with the programs in `path` first on PATH."""
     env = environment(None)
     env.update(PATH=os.pathsep.join([str(path), os.defpath]), **given)
     done = subprocess.run([*shell, script], env=env, capture_output=True, text=True, timeout=120, check=False)

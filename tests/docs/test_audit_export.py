@@ -1,4 +1,4 @@
-"""The recipes that send audit events to other servers, run against such servers."""
+"""The recipes that send audit events to other systems, run against servers of that kind."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tools.pages import DOCS, blocks
 
 @pytest.fixture
 def collector() -> Iterator[tuple[str, list[tuple[str, dict[str, Any]]]]]:
-    """Its address, and what was posted: path and document."""
+    """A server: its address, and the requests that it received, as pairs of path and document."""
     posted: list[tuple[str, dict[str, Any]]] = []
 
     class Collector(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""What stands in for jq where there is none answers as jq does."""
+"""The stand-in for jq gives the same output as jq."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recipes for cron, CI and monitors, of docs and README, run as they are written."""
+"""The recipes for cron, CI and monitors in docs and README run unchanged."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_the_history_by_cron(server: PrivateRedis, client: redis.Redis, path: Pa
 
 
 def nagios(page: Path) -> tuple[str, str]:
-    """The command line, and what is given as $ARG2$ where a service stands beside it."""
+    """The command line of the Nagios service, and the value of $ARG2$ beside it."""
     text = block(page, "nagios")
     (command_line,) = re.findall(r"command_line +(.*)", text)
     for check_command in re.findall(r"check_command +(.*)", text):

@@ -17,7 +17,7 @@ _END = "-- end of block --"
 
 
 def sections() -> Iterator[tuple[str, list[Block]]]:
-    """The blocks of a section are pasted into one shell, one after the other."""
+    """The blocks of a section run in one shell, one after the other."""
     for page in PAGES:
         found = [block for block in blocks((DOCS / page).read_text()) if block.language == "sh"]
         for section in dict.fromkeys(block.section for block in found):
@@ -28,7 +28,7 @@ SECTIONS = dict(sections())
 
 
 def shape(text: str) -> str:
-    """Without what differs from run to run: numbers, times, and the white space that they take."""
+    """The text without values that vary: numbers, times, and the white space around them."""
     text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00", "TIME", text)
     text = re.sub(r"\b\d+[dhms]( \d+[dhms])?\b", "AGE", text)
     text = re.sub(r"-?\b\d+\.\d+\b|\b\d+\b", "N", text)

@@ -31,7 +31,8 @@ _COMMAND = re.compile(r"(?:^|[$(]\s?|\|\s|\bthen\s|\bif\s|\s{2})asyncmq(?:-cli)?
 
 
 def command_lines(page: Path) -> Iterator[str]:
-    """What follows the program's names in code, in blocks and within lines; not where it is only a shape."""
+    """The command lines in the code of a page, in blocks and within lines, without those that only show a
+    form."""
     text = page.read_text()
     code = [line for block in blocks(text) for line in _joined(block.text).splitlines()]
     code += re.findall(r"`([^`\n]+)`", without_blocks(text))
@@ -46,7 +47,7 @@ def _joined(text: str) -> str:
 
 
 def _without_shell(text: str) -> str:
-    """Up to the first word that is the shell's, quotes aside."""
+    """The words before the first word of shell syntax."""
     lexer = shlex.shlex(text, posix=True, punctuation_chars="|>;&()")
     lexer.whitespace_split = True
     words = []
@@ -119,7 +120,7 @@ def test_every_command_of_the_dashboards_routes_works(line: str, tool: Run) -> N
 
 
 def unattended(line: str) -> str:
-    """What a list of workers warns of beside its rows."""
+    """The warning of a list of workers about queues without workers."""
     return "warning: jobs wait in queue 'imports', and it has no live worker\n" if "workers" in line else ""
 
 
@@ -217,7 +218,7 @@ def test_links_lead_somewhere_in_the_repository_too() -> None:
 
 
 def test_the_manual_page_is_clean() -> None:
-    """By groff where it is, else by hand: each line a macro that is known, or text."""
+    """Checked by groff if it is installed; otherwise each line is a known macro or text."""
     lines = reference.MANUAL.read_text().splitlines()
     known = {".TH", ".SH", ".SS", ".PP", ".TP", ".B", ".BR", ".RI", ".RS", ".RE", ".nf", ".fi", ".br", '.\\"'}
     known |= {".nh", ".ad"}

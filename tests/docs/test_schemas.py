@@ -1,4 +1,4 @@
-"""The schemas are true of what the tool prints, to the key."""
+"""The schemas match the output of the tool, key by key."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ STATUS = {"check": 3, "doctor": 1}
 
 
 def documented() -> dict[str, tuple[str | None, str | None]]:
-    """Of each command the schema of its document, and of its lines."""
+    """By command, the schema of its document and of its lines."""
     rows = pages.table(PAGE, "Command")
     return {pages.plain(name): (_linked(document), _linked(line)) for name, document, line in rows}
 
@@ -148,7 +148,7 @@ def assert_valid(document: Any, schema: str, reported: object) -> None:
 
 
 def assert_remarks(result: Result) -> None:
-    """All that is on standard error is documented as well."""
+    """Assert that all output on stderr is documented too."""
     for line in result.stderr.splitlines():
         (kind,) = remark = json.loads(line)
         assert_valid(remark, f"{kind}.json", line)
@@ -188,7 +188,7 @@ def test_every_object_of_a_schema_is_closed(name: str) -> None:
 
 
 async def leave_behind(opened: RedisBackend) -> None:
-    """What the doctor has something to say of, by the library's own calls."""
+    """Create damage for the doctor, with calls of the library."""
     await opened.save_heartbeat("emails", "gone-1", 5.0)
     await opened.save_job_payload("emails", library.job("stuck-1", status="waiting"))
     await opened.pause_queue("imports")
@@ -196,7 +196,7 @@ async def leave_behind(opened: RedisBackend) -> None:
 
 @pytest.fixture
 def given(url: str, tool: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """What a command needs to have something to print: a folder, a backup, or damage."""
+    """The data that a command needs to print something: a folder, a backup, or damage."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(scan, "GRACE", 0.02)
 

@@ -1,4 +1,4 @@
-"""What a Redis URL means, what of it is refused, and what of it is shown."""
+"""Redis URLs: their parts, the URLs that are refused, and the shown form."""
 
 from __future__ import annotations
 

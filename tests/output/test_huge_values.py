@@ -1,4 +1,5 @@
-"""Huge values and long names: cut on a terminal, with how much; whole with --full, in a pipe and in JSON."""
+"""Huge values and long names are cut on a terminal, with a note; with --full, in a pipe and in JSON they are
+whole."""
 
 from __future__ import annotations
 

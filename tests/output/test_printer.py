@@ -11,7 +11,7 @@ from asyncmq_cli.output.printer import Printer
 
 
 class _Counting(io.RawIOBase):
-    """A file that keeps what each write brings."""
+    """A file that records each write."""
 
     def __init__(self) -> None:
         self.written: list[bytes] = []

@@ -1,4 +1,4 @@
-"""Writes the kept screens anew: `python -m tests.screens [NAME…]`."""
+"""Write the expected screens again: `python -m tests.screens [NAME…]`."""
 
 import sys
 

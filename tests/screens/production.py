@@ -1,7 +1,7 @@
-"""A broken production, made by the real library with its clock put back: the data of every kept screen.
+"""A broken production with past times, made by the real library: the data of all expected screens.
 
-Ages are more than an hour and ten seconds past a whole minute: two units of time are shown, so that a screen
-drawn within the next 50 seconds shows the same.
+Ages are more than an hour and ten seconds past a whole minute. Two units of time are shown, so a screen that
+is drawn within the next 50 seconds shows the same ages.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _ago(seconds: float) -> float:
 
 @contextmanager
 def clock_put_back(seconds: float) -> Iterator[None]:
-    """The library reads the clock by `time.time()`; what it writes meanwhile is that old."""
+    """Set the clock of the library back. It reads `time.time()`, so what it writes meanwhile is that old."""
     moment = _ago(seconds)
     with mock.patch("time.time", lambda: moment):
         yield
@@ -153,7 +153,7 @@ async def _fill(backend: RedisBackend) -> None:
 
 
 async def _beat(url: str) -> None:
-    """Workers of two queues are healthy; that of `reports` was killed beside a living one."""
+    """The workers of two queues are healthy. One worker of `reports` was killed, the other lives."""
     async with library.backend(url) as backend:
         for worker, queue, seconds in (
             ("web-1", "mail", 0.0),
@@ -167,19 +167,19 @@ async def _beat(url: str) -> None:
 
 
 def fill(url: str) -> None:
-    """Empty this Redis, and make the production there."""
+    """Empty this Redis and fill it with the production."""
     with redis.Redis.from_url(url) as client:
         client.flushall()
     library.with_backend(url, _fill)
 
 
 def beat(url: str) -> None:
-    """Each living worker's heartbeat is four seconds old again."""
+    """Set the heartbeat of each live worker to four seconds ago again."""
     asyncio.run(_beat(url))
 
 
 def back_date_audit(url: str, seconds: float) -> None:
-    """Write the events of the audit trail again as older: the scripts take the time from Redis."""
+    """Replace the events of the audit trail by older ones, because the scripts use the time of Redis."""
     with redis.Redis.from_url(url) as client:
         events = client.xrange("asyncmq-cli:audit")
         client.delete("asyncmq-cli:audit")

@@ -1,6 +1,6 @@
-"""What each main command prints of the broken production, as a terminal of some size or a pipe gets it.
+"""The output of each main command for the broken production, on terminals of two sizes and in a pipe.
 
-`python -m tests.screens` writes the texts anew; a reviewer reads the difference.
+`python -m tests.screens` writes the expected screens again; a reviewer reads the difference.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _UNSTEADY = (
 
 
 class Production:
-    """The broken production on a Redis. Made again when it has become too old to show the same."""
+    """The broken production on a Redis. It is made again before its shown ages would change."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -97,7 +97,7 @@ class Production:
         return self._kept(command, result.stdout + result.stderr, result.code)
 
     def _kept(self, command: tuple[str, ...], text: str, code: int) -> str:
-        """The text without what differs from one time to the next; below it the exit status."""
+        """The text without values that vary, followed by the exit status."""
         # The server's socket has another name each time. It keeps its length, by which tables are laid out.
         text = _SOCKET.sub(lambda found: "redis://shop/0".ljust(len(found[0]), "."), text)
         text = "\n".join(_without_trends(text.split("\n")))
@@ -113,7 +113,8 @@ def _sorted(record: str) -> str:
 
 
 def _without_trends(lines: list[str]) -> Iterator[str]:
-    """The bars of a trend begin at whole minutes of the clock: only that there is one is kept."""
+    """The text with its trends replaced by a constant, because their bars begin at whole minutes of the
+    clock."""
     column = None
     for line in lines:
         found = None if column is None else _SPARK.search(line)
@@ -122,7 +123,7 @@ def _without_trends(lines: list[str]) -> Iterator[str]:
 
 
 def rendered(shop: Production, name: str) -> Mapping[str, str]:
-    """How one command looks: the text by the folder that it is kept in."""
+    """The output of one command by the folder of its expected screen."""
     command = COMMANDS[name]
     looks = {size: shop.on_a_terminal(command, *dimensions) for size, dimensions in SIZES.items()}
     return {**looks, "pipe": shop.in_a_pipe(command)}

@@ -1,4 +1,4 @@
-"""Each main command looks as it did when it was last read. `python -m tests.screens` writes the texts."""
+"""Each main command prints its expected screen. `python -m tests.screens` writes them again."""
 
 from __future__ import annotations
 

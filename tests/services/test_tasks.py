@@ -81,7 +81,8 @@ def test_one_task(mail: None, cli: Run) -> None:
 
 
 def test_a_large_place_is_sampled_within_its_margin(client: redis.Redis, cli: Run) -> None:
-    """Five standard errors of a sample: missed by chance once in a million runs."""
+    """The tolerance is five standard errors of a sample, which is exceeded by chance once in a million
+    runs."""
     random.seed(7)
     pipe = client.pipeline(transaction=False)
     shares = {"app.often": 0.7, "app.seldom": 0.3}

@@ -1,4 +1,4 @@
-"""What the library's own dashboard says of a keyspace: its controllers, called without a web server."""
+"""The values that the library's own dashboard reports, from its controllers, without a web server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support import library
 
 
 def events(url: str) -> dict[str, Any]:
-    """One round of its server-sent events: name to data, in the order sent."""
+    """One round of its server-sent events: the data by name, in order."""
 
     async def ask(opened: RedisBackend) -> dict[str, Any]:
         monkay.settings.backend = opened
@@ -37,7 +37,7 @@ def events(url: str) -> dict[str, Any]:
 
 
 def totals(url: str, queues: list[str]) -> dict[str, int]:
-    """What the overview and the metrics page add up."""
+    """The totals of the overview and of the metrics page."""
 
     async def ask(opened: RedisBackend) -> dict[str, int]:
         return await aggregate_counts(opened, queues)
@@ -55,7 +55,7 @@ def exposition(url: str) -> str:
 
 
 def history(url: str) -> list[dict[str, Any]]:
-    """Its history in this process, to which each round of events adds a snapshot."""
+    """The history of the dashboard in this process; each round of events adds a snapshot."""
 
     class Request:
         query_params: dict[str, str] = {}  # noqa: RUF012

@@ -1,7 +1,7 @@
-"""Python programs without their start-up: each is forked from a process that has imported what they need.
+"""Run Python programs without their start-up time, by forking a process that has imported their modules.
 
-In all else they are as any other: streams, environment, session, terminal and signals are their own, and they
-end as the interpreter ends. What it heeds only as it starts, such as PYTHONUTF8, needs a real start.
+They have their own streams, environment, session, terminal and signals, and end like any interpreter.
+Settings that Python reads only at start-up, such as PYTHONUTF8, need a real start.
 """
 
 from __future__ import annotations
@@ -57,9 +57,11 @@ posix._exit(128 + (status & 127) if status & 127 else status >> 8)
 
 
 class Forked:
-    """What runs `python WORDS`, such as ["-m", "asyncmq_cli", "audit"]. It is used as a Popen is.
+    """A process that runs `python WORDS`, such as ["-m", "asyncmq_cli", "audit"], with the interface of
+    Popen.
 
-    With `terminal`, that of its standard input is its own, and Ctrl-C on it reaches it.
+    With `terminal`, the terminal of its standard input is its controlling terminal, so that Ctrl-C reaches
+    it.
     """
 
     def __init__(
@@ -110,7 +112,7 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
     def communicate(self, given: bytes = b"", timeout: float | None = None) -> tuple[Any, Any]:
-        """Its whole output, once it has ended."""
+        """The whole output of the process after it has ended."""
         found: dict[str, Any] = {}
 
         def read(name: str, stream: IO[Any]) -> None:
@@ -138,7 +140,7 @@ class Forked:
 
 
 def _pipe(stream: int, mode: str) -> tuple[IO[Any] | None, int]:
-    """Our end where a pipe is asked for, and theirs."""
+    """Our end of a pipe, if one is requested, and the other end."""
     if stream == subprocess.DEVNULL:
         return None, os.open(os.devnull, os.O_RDWR)
     if stream != subprocess.PIPE:
@@ -159,13 +161,13 @@ def _receive(line: socket.socket, size: int) -> bytes:
 
 
 def heeded_at_start(env: Mapping[str, str]) -> bool:
-    """Whether a setting differs from ours of those that the interpreter looks at when it starts."""
+    """Whether a setting that the interpreter reads only at start-up differs from ours."""
     names = [name for name in {**os.environ, **env} if name.startswith(("PYTHON", "LC_", "LANG"))]
     return any(env.get(name) != os.environ.get(name) for name in names)
 
 
 def client(path: Path, *words: str, origin: str = TOOL) -> None:
-    """Write a program that a shell can start: `python WORDS` and what else it is given."""
+    """Write a program that a shell can start. It runs `python WORDS` with the given arguments."""
     text = _CLIENT.format(
         origin=_origin(origin),
         words=list(words),
@@ -177,7 +179,7 @@ def client(path: Path, *words: str, origin: str = TOOL) -> None:
 
 @cache
 def _origin(module: str) -> str:
-    """Where the process listens that has imported the module. It ends with this one."""
+    """The socket of the process that has imported the module. That process ends with this one."""
     directory = tempfile.mkdtemp(prefix="asyncmq-forks-", dir="/tmp")
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
     path = f"{directory}/socket"
@@ -195,7 +197,7 @@ def _origin(module: str) -> str:
 
 
 def _import_all(name: str) -> None:
-    """A module; of a package, all that is in it."""
+    """Import a module, or all modules of a package."""
     package = importlib.import_module(name)
     for module in pkgutil.walk_packages(getattr(package, "__path__", []), f"{name}."):
         if not module.name.endswith("__main__") and ".demo" not in module.name:
@@ -203,7 +205,7 @@ def _import_all(name: str) -> None:
 
 
 def _fork_on_demand(path: str) -> list[str]:
-    """Fork whenever somebody asks. What returns from here is a fork, with its words."""
+    """Fork for each request. Returns only in a fork, with its arguments."""
     children: dict[int, socket.socket] = {}
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
@@ -256,7 +258,7 @@ def _fork_on_demand(path: str) -> list[str]:
 
 
 def _is_closed(line: socket.socket) -> bool:
-    """Whether who asked for a fork is gone."""
+    """Whether the process that requested the fork has ended."""
     try:
         return not line.recv(1)
     except OSError:

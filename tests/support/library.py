@@ -1,4 +1,4 @@
-"""The real AsyncMQ, as producer, worker and judge."""
+"""The real AsyncMQ library as producer, worker and oracle."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ app.errors.DeliveryError: no mail server
 
 
 def with_backend(url: str, use: Callable[[RedisBackend], Awaitable[T]]) -> T:
-    """Run a coroutine with a backend of its own, and close what it opened."""
+    """Run a coroutine with a backend of its own, and close the backend."""
 
     async def run() -> T:
         async with backend(url) as opened:
@@ -51,13 +51,13 @@ async def backend(url: str) -> Any:
 
 
 def job(job_id: str, **fields: Any) -> dict[str, Any]:
-    """A job's record as the library's own class makes it, with some fields set."""
+    """The record of a job as the library's own class makes it, with some fields set."""
     made = Job(task_id="app.send", args=[1], kwargs={"to": "a@example.org"}, job_id=job_id).to_dict()
     return {**made, **fields}
 
 
 async def put(opened: RedisBackend, queue: str, state: str, record: dict[str, Any]) -> None:
-    """Bring a job into a state by the library's own calls only."""
+    """Bring a job into a state, only by calls of the library."""
     job_id = record["id"]
     if state in ("waiting", "waiting-children"):
         await opened.enqueue(queue, record)
@@ -114,13 +114,14 @@ async def fill(opened: RedisBackend, queue: str, jobs: list[tuple[str, dict[str,
 
 
 async def enlist(opened: RedisBackend, worker: str, queue: str, concurrency: int) -> None:
-    """A worker that lives for as long as any test takes: its application's heartbeat_ttl is a day."""
+    """Register a worker with a heartbeat_ttl of a day, so that it is live during any test."""
     await opened.register_worker(worker, queue, concurrency, time.time())
     await opened.redis.expire(f"queue:{queue}:worker_heartbeats", 86_400)
 
 
 def bury(client: redis.Redis, queue: str, records: list[dict[str, Any]], died: float) -> None:
-    """Dead letters as `move_to_dlq` writes small ones, but many at once; a test compares the two."""
+    """Write many dead letters at once, in the same form as `move_to_dlq` does for small jobs; a test compares
+    the two."""
     pipe = client.pipeline(transaction=False)
     for number, record in enumerate(records):
         text = json.dumps(record)
@@ -132,7 +133,7 @@ def bury(client: redis.Redis, queue: str, records: list[dict[str, Any]], died: f
 
 
 def dump(client: redis.Redis) -> dict[bytes, Any]:
-    """The whole keyspace but for our own streams, as comparable values."""
+    """The whole keyspace except our own streams, as comparable values."""
     found: dict[bytes, Any] = {}
     for key in client.scan_iter(count=1000):
         if not key.startswith(b"asyncmq-cli:"):
@@ -161,7 +162,7 @@ def copy_database(source: redis.Redis, target: redis.Redis) -> None:
 
 
 def events(client: redis.Redis) -> list[dict[str, Any]]:
-    """The audit trail as it lies in Redis, oldest first."""
+    """The stored audit trail, oldest first."""
     return [
         {"timestamp": float(fields[b"timestamp"]), **json.loads(fields[b"event"])}
         for _, fields in client.xrange(b"asyncmq-cli:audit")

@@ -1,4 +1,4 @@
-"""An operator with two contexts of one server."""
+"""An operator with two contexts for one server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.terminal import Screen, on_terminal
 
 
 class Operator:
-    """Somebody with two contexts of one server, `dev` in database 1 and `prod` in database 2."""
+    """An operator with two contexts for one server: `dev` in database 1 and `prod` in database 2."""
 
     def __init__(self, server: PrivateRedis, home: Path) -> None:
         self.env = {"XDG_CONFIG_HOME": str(home)}

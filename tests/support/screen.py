@@ -1,4 +1,4 @@
-"""The tool on a terminal that it draws upon: what a person sees, read back by a terminal emulator."""
+"""Run the tool on a terminal, and read the screen with a terminal emulator."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ CURSOR_HIDDEN, CURSOR_SHOWN = b"\x1b[?25l", b"\x1b[?25h"
 
 
 class LiveTerminal:
-    """A running command on a terminal of its own. A context manager, whose end kills what still runs.
+    """A command on its own terminal. A context manager, which kills the command at the end.
 
-    `program` is what the words are given to: the tool, or a shell.
+    `program` is the program to run: the tool or a shell.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class LiveTerminal:
         return "\n".join(self.lines)
 
     def until(self, seen: Callable[[str], bool]) -> str:
-        """Read on until the text on the screen is as it should be, which must come true."""
+        """Read until the text on the screen meets the condition. Fails if it never does."""
         deadline = time.monotonic() + _PATIENCE
         while not seen(self.text):
             assert time.monotonic() < deadline, f"still not there:\n{self.text}"
@@ -100,7 +100,7 @@ class LiveTerminal:
         os.write(self._ours, keys.encode())
 
     def press_until(self, keys: str, seen: Callable[[str], bool]) -> str:
-        """Press again and again: where a key does nothing until the one before has been dealt with."""
+        """Press a key repeatedly, because it has no effect until the previous one was handled."""
         deadline = time.monotonic() + _PATIENCE
         while not seen(self.text):
             assert time.monotonic() < deadline, f"still not there:\n{self.text}"
@@ -110,13 +110,13 @@ class LiveTerminal:
         return self.text
 
     def resize(self, columns: int, rows: int) -> None:
-        """A new size, of which the kernel tells the process with SIGWINCH."""
+        """Resize the terminal, which sends SIGWINCH to the process."""
         self._screen.resize(rows, columns)
         self._screen.reset()
         self._tell_size()
 
     def hang_up(self) -> int:
-        """Close the terminal, as a person closes its window. The exit status of what ran there."""
+        """Close the terminal, like its window. Returns the exit status of the command."""
         os.close(self._ours)
         self._ours = -1
         return self._process.wait(_PATIENCE)
@@ -130,12 +130,12 @@ class LiveTerminal:
 
     @property
     def echoes(self) -> bool:
-        """Whether the terminal echoes typed characters and reads by line, as at the start."""
+        """Whether the terminal echoes typed characters and reads whole lines, as at the start."""
         modes = termios.tcgetattr(self._ours)[3]
         return modes & termios.ECHO != 0 and modes & termios.ICANON != 0
 
     def end(self) -> int:
-        """Its exit status, once it has ended; all that it wrote has then been read."""
+        """The exit status, after the process has ended and all of its output was read."""
         deadline = time.monotonic() + _PATIENCE
         while self._read(0.5) or self._process.poll() is None:
             assert time.monotonic() < deadline, f"it does not end:\n{self.text}"
@@ -143,7 +143,7 @@ class LiveTerminal:
 
     @property
     def is_given_back(self) -> bool:
-        """Whether the last that was done to the terminal is to show the cursor and what was there before."""
+        """Whether the program ended by showing the cursor and the previous screen again."""
         return (
             self.raw.count(ALTERNATE) == self.raw.count(NORMAL)
             and self.raw.rfind(CURSOR_SHOWN) > self.raw.rfind(CURSOR_HIDDEN)
@@ -152,7 +152,7 @@ class LiveTerminal:
 
     @property
     def after(self) -> str:
-        """What was written after the terminal was given back."""
+        """The output after the terminal was restored."""
         return self.raw[self.raw.rfind(NORMAL) + len(NORMAL) :].replace(CURSOR_SHOWN, b"").decode().strip()
 
     def _read(self, seconds: float) -> bool:

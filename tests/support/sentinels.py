@@ -1,4 +1,4 @@
-"""A primary, a replica and three Sentinels that watch them."""
+"""A primary with a replica, and three Sentinels that monitor them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Watched:
     """A context manager. `url` leads to the primary through the Sentinels."""
 
     def __init__(self, *, password: str = "") -> None:
-        """The Sentinels ask for the password if there is one."""
+        """With `password`, the Sentinels require it."""
         self.ports = free_ports(5)
         self._password = password
         self._folder = Path(tempfile.mkdtemp(prefix="asyncmq-sentinels-"))
@@ -91,7 +91,7 @@ class Watched:
         process.wait()
 
     def primary(self) -> int:
-        """The port that the first Sentinel names."""
+        """The port of the primary, according to the first Sentinel."""
         return int(self.client(self.ports[2]).sentinel_get_master_addr_by_name(MASTER)[1])
 
     def _knows_all(self, port: int) -> bool:

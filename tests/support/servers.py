@@ -1,4 +1,4 @@
-"""Which Redis server the tests run on, and one that goes away and comes back at the same place."""
+"""The Redis server of the tests, and one that can be stopped and started again at the same address."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from asyncmq_cli.demo.server import PrivateRedis, find_server
 
 
 def put_first(server: Path) -> None:
-    """From now on this server is found first: here, and by all that is started from here."""
+    """Put this server first on PATH, here and in all processes that are started from here."""
     folder = Path(tempfile.mkdtemp(prefix="asyncmq-server-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     (folder / "redis-server").symlink_to(server.resolve(strict=True))
@@ -26,7 +26,7 @@ def put_first(server: Path) -> None:
 
 
 def version_of(server: Path) -> str:
-    """As `Redis 7.0.15` or `Valkey 9.1.2`."""
+    """The version of a server program, such as `Redis 7.0.15` or `Valkey 9.1.2`."""
     reported = subprocess.run(
         [server, "--version"], capture_output=True, check=True, text=True
     ).stdout.split()
@@ -34,7 +34,7 @@ def version_of(server: Path) -> str:
 
 
 def running_on(client: redis.Redis) -> str:
-    """The same, as the server itself tells. Valkey calls itself a Redis 7.2.4 besides."""
+    """The same, from a running server. Valkey also reports itself as Redis 7.2.4."""
     reported = client.info("server")
     return (
         f"Valkey {reported['valkey_version']}"
@@ -44,7 +44,7 @@ def running_on(client: redis.Redis) -> str:
 
 
 def add_figures(file: Path, tests: Mapping[str, int]) -> None:
-    """What became of all tests on this server; docs/reliability.md tells it."""
+    """Add the results of all tests on this server to the figures, which docs/reliability.md shows."""
     server = find_server()
     assert server is not None
     line = {
@@ -70,6 +70,6 @@ class Comeback(PrivateRedis):
         self.socket.unlink()
 
     def come_back(self) -> None:
-        """With nothing in it."""
+        """Start the server again, without data."""
         self._process = self._launch(self._binary)
         self._await_answer(self._process)

@@ -1,6 +1,6 @@
-"""Real shells on a pseudo-terminal, and what TAB does to the line in them.
+"""Real shells on a pseudo-terminal, and the effect of TAB on the line.
 
-A key of our own writes the line into a pipe: it is read when TAB is done, and not before.
+A key binding writes the line into a pipe, after TAB has been handled.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ with open({pipe!r}, "w") as pipe:
 
 
 class Shell:
-    """An interactive shell with the completion script loaded and nothing of the developer's own."""
+    """An interactive shell with the completion script, and without the developer's own settings."""
 
     def __init__(
         self, name: str, home: Path, url: str | None, env: Mapping[str, str] | None = None, before: str = ""
@@ -147,18 +147,18 @@ class Shell:
         os.close(self._terminal)
 
     def tab(self, line: str, presses: int = 1) -> str:
-        """Type a line on an empty one and press TAB; the line as it is then."""
+        """Type a line and press TAB. Returns the new line."""
         self._screen = b""
         # To the end and back to the beginning, so that nothing is left of an earlier line.
         return self.keys("\x05\x15" + line + "\t" * presses)
 
     def keys(self, keys: str) -> str:
-        """Press keys; the line once all of them have had their effect."""
+        """Press keys. Returns the line after all of them were handled."""
         os.write(self._terminal, (keys + _DUMP).encode())
         return self._read(self._line).rstrip("\n") if self.name == "fish" else self._read(self._line)
 
     def evaluate(self) -> list[str]:
-        """The words that the shell makes of the line as it stands, were it run."""
+        """The words into which the shell would split the line if it ran it."""
         os.write(self._terminal, b"\x01record \x05\r")
         words: list[str] = json.loads(self._read(self._words))
         self._await_prompt()
@@ -166,7 +166,7 @@ class Shell:
 
     @property
     def offered(self) -> str:
-        """What has been shown since the line was typed, without what colours and moves it."""
+        """The text shown since the line was typed, without colours and cursor movements."""
         return _ESCAPES.sub("", self._screen.decode("utf-8", "replace")).replace("\r", "")
 
     def _read(self, pipe: Path) -> str:
@@ -186,13 +186,13 @@ class Shell:
             os.close(reader)
 
     def _await_prompt(self) -> None:
-        """Each prompt has its number. Before it is there, the terminal itself would obey our keys."""
+        """Wait for the next numbered prompt. Before it, the terminal itself would handle our keys."""
         self._prompts += 1
         while f"<{self._prompts}>".encode() not in self._screen:
             self._wait_for(self._terminal)
 
     def _wait_for(self, wanted: int) -> None:
-        """Wait until there is something to read, and go on reading what the shell shows meanwhile."""
+        """Wait until there is something to read, and meanwhile read what the shell prints."""
         deadline = time.monotonic() + _PATIENCE
         while time.monotonic() < deadline:
             ready, _, _ = select.select({wanted, self._terminal}, [], [], 1)

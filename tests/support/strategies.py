@@ -1,4 +1,4 @@
-"""What applications store, as AsyncMQ and Python's `json` would let them."""
+"""Data that applications can store with AsyncMQ and Python's `json`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ JSON_VALUES = st.recursive(_SCALARS, _containers, max_leaves=15)
 
 
 def same(left: Any, right: Any) -> bool:
-    """Equal in value, type and order; NaN is the same as NaN, and 0.0 not as -0.0 or 0."""
+    """Whether two values are equal in value, type and order. NaN equals NaN; 0.0 equals neither -0.0 nor
+    0."""
     if type(left) is not type(right):
         return False
     if isinstance(left, dict):

@@ -1,4 +1,4 @@
-"""The tool on a pseudo-terminal, as a person meets it."""
+"""Run the tool on a pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Screen:
 
     @property
     def text(self) -> str:
-        """What the person reads: without colours."""
+        """The output without colours."""
         return _STYLE.sub("", self.raw)
 
     @property
@@ -43,7 +43,7 @@ def on_terminal(
     env: dict[str, str] | None = None,
     program: Sequence[str] = ("-m", "asyncmq_cli"),
 ) -> Screen:
-    """Run the tool with a terminal for all its streams; type `answer` once `prompt` is shown."""
+    """Run the tool with a terminal for all its streams. When `prompt` is shown, type `answer`."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     settings = {**environment(url), "TERM": "xterm-256color", **(env or {})}

@@ -1,4 +1,4 @@
-"""What the benchmarks measure on lies in Redis as the library itself would have left it."""
+"""The keyspace of the benchmarks is the same as the library would have written it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def made() -> list[keyspace.Made]:
 
 
 async def bring(opened: RedisBackend, job: keyspace.Made) -> None:
-    """The job on its way through producer and worker, at the times that it was made for."""
+    """Send the job through producer and worker, at the times in its description."""
     if job.state == "delayed":
         await opened.enqueue_delayed(QUEUE, job.record, job.due_at)
         return
@@ -60,7 +60,7 @@ def fill_by_the_library(url: str, made: list[keyspace.Made]) -> None:
 
 
 def decoded(text: bytes) -> Any:
-    """JSON as its value, and its keys in their order; anything else is text."""
+    """JSON as a value with its keys in order; anything else as text."""
     try:
         value = json.loads(text)
     except ValueError:
@@ -79,7 +79,7 @@ def comparable(value: Any) -> Any:
 
 
 def without_sequence(found: dict[bytes, Any]) -> dict[bytes, Any]:
-    """Scores of waiting jobs by their priority alone: both number them, in orders of their own."""
+    """The scores of waiting jobs reduced to their priority, because the sequence numbers differ."""
     shown = {key: comparable(value) for key, value in found.items()}
     kind, waiting = shown[b"queue:mail:waiting"]
     shown[b"queue:mail:waiting"] = (kind, sorted((name, int(score) // 10**12) for name, score in waiting))

@@ -1,4 +1,4 @@
-"""The tests run on the server that is named for them."""
+"""The tests run on the server that TEST_REDIS_SERVER names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tracebacks as a worker stores them, and what Python itself says of them."""
+"""Tracebacks as a worker stores them, and how Python itself describes them."""
 
 from __future__ import annotations
 
@@ -69,13 +69,14 @@ def dead(
     queue: str = "q",
     **fields: object,
 ) -> Job:
-    """A job that died of this exception."""
+    """A job that died from this exception."""
     text = f'Traceback (most recent call last):\n  File "a.py", line 3, in f\n    g()\n{kind}: {message}\n'
     return Job(queue, job_id, "failed", {"task": task, "error_traceback": text, **fields}, dead_at=died)
 
 
 def imitates_python(message: str) -> bool:
-    """Between two empty lines, its sentence looks like one that Python wrote."""
+    """Whether a text between two empty lines looks like a sentence that Python writes between chained
+    tracebacks."""
     return re.search(rf"\n\s*\n\s*({CAUSE}|{CONTEXT})", f"\n{message}") is not None
 
 
@@ -92,7 +93,7 @@ def text_of(exc: BaseException) -> str:
 
 
 def read(text: str) -> JobError:
-    """What the tool reads out of a job whose worker stored this text."""
+    """The error that the tool parses from a job whose worker stored this text."""
     job = Job("q", "1", "failed", {"last_error": text, "error_traceback": text})
     error = job_error(job)
     assert error is not None
@@ -128,7 +129,7 @@ def frames_of(chain: Sequence[traceback.TracebackException]) -> list[tuple[str, 
 
 
 def agrees_with_python(exc: BaseException) -> JobError:
-    """Hold everything that the tool reads against what Python says."""
+    """Assert that all values that the tool parses agree with Python."""
     error, chain = read(text_of(exc)), chain_of(exc)
     texts = texts_of(chain)
     kind = type(exc)

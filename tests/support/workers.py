@@ -1,4 +1,4 @@
-"""A real AsyncMQ worker in a process of its own, so that it can be killed, and tasks for it."""
+"""A real AsyncMQ worker in its own process, so that it can be killed, and its tasks."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ async def nap(seconds: float) -> float:
 
 @task(queue=QUEUE)
 async def doze(seconds: float) -> float:
-    """As `nap`, under another name."""
+    """The same as `nap`, under another name."""
     await anyio.sleep(seconds)
     return seconds
 
 
 @task(queue=QUEUE)
 async def hold(file: str) -> None:
-    """Run until the file is there."""
+    """Run until the file exists."""
     while not Path(file).exists():
         await anyio.sleep(0.02)
 
@@ -77,7 +77,7 @@ def working(
     stalled: float = 0.0,
     skew: float = 0.0,
 ) -> Iterator[Forked]:
-    """A worker that is registered, and is certain to be gone afterwards. It may be killed before.
+    """A registered worker, which is stopped at the end. It may be killed earlier.
 
     It takes back jobs that have been silent for `stalled` seconds, unless that is 0. Its clock is `skew`
     seconds ahead.

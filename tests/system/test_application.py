@@ -1,4 +1,4 @@
-"""An application's own settings say where Redis is: asked of its Python, and only where wished."""
+"""An application's own settings name the Redis. Its Python is asked only if the user wants that."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Broken(Settings):
 
 @pytest.fixture
 def app(server: PrivateRedis, client: redis.Redis, tmp_path: Path) -> Path:
-    """A folder with the package `shop`; there is one paused queue in its Redis."""
+    """A folder with the package `shop`; its Redis has one paused queue."""
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop/__init__.py").write_text("")
     (tmp_path / "shop/settings.py").write_text(SETTINGS.format(url=server.url.replace("?db=0", "?db=4")))

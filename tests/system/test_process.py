@@ -1,4 +1,4 @@
-"""Streams that are closed or full, and readers that have gone: the exit status is right all the same."""
+"""Closed or full streams, and readers that have gone: the exit status is right nevertheless."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def url() -> Iterator[str]:
 
 
 def start(url: str, words: tuple[str, ...], stream: str, trouble: str, given: bytes) -> tuple[Forked, bytes]:
-    """The tool with pipes for its streams but one, which is closed or full."""
+    """Start the tool with pipes for its streams, except one that is closed or full."""
     with ExitStack() as stack:
         pipes = dict.fromkeys(STREAMS, subprocess.PIPE)
         if trouble == "full":

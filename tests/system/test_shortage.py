@@ -1,4 +1,4 @@
-"""Machines that give little: few file descriptors, little memory, no home, no directory, odd locales."""
+"""Machines with few file descriptors, little memory, no home, no directory, or unusual locales."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def ended(process: Forked | subprocess.Popen[bytes]) -> Result:
     return Result(process.wait(), out.decode(), err.decode())
 
 
-def assert_told(result: Result, words: tuple[str, ...], *means: str) -> None:
+def assert_explained(result: Result, words: tuple[str, ...], *means: str) -> None:
     assert "Traceback" not in result.stderr and "bug in asyncmq" not in result.stderr, result
     if result.code:
         assert result.code == 3 or (result.code == 1 and words[0] != "check"), result
@@ -59,7 +59,7 @@ def test_too_few_file_descriptors_are_named(server: PrivateRedis, client: redis.
             before = client.zcard(f"queue:{QUEUE}:dlq")
             process = Forked(["-c", _FEW, str(left), *words], env=environment(server.url), **pipes)
             result = ended(process)
-            assert_told(result, words, "too few file descriptors")
+            assert_explained(result, words, "too few file descriptors")
             assert result.code == 0 or client.zcard(f"queue:{QUEUE}:dlq") == before
             codes.append(result.code)
         assert codes[0] != 0
@@ -78,7 +78,7 @@ def test_too_little_memory_is_named(server: PrivateRedis, client: redis.Redis) -
             stderr=subprocess.PIPE,
         )
         result = ended(process)
-        assert_told(result, words, "too little memory")
+        assert_explained(result, words, "too little memory")
         codes.append(result.code)
     assert (codes[0], codes[-1]) == (3, 0)
 

@@ -11,7 +11,7 @@ from tests.ui.stage import furnish
 
 @pytest.fixture(scope="module")
 def production(server: PrivateRedis) -> Iterator[redis.Redis]:
-    """The data of `furnish`, for all stories of a module."""
+    """The data of `furnish`, shared by all tests of a module."""
     connection = redis.Redis.from_url(server.url)
     furnish(connection, server.url)
     yield connection
@@ -21,7 +21,7 @@ def production(server: PrivateRedis) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def town(server: PrivateRedis) -> Iterator[redis.Redis]:
-    """The data of `furnish`, for one story."""
+    """The data of `furnish`, for one test."""
     with redis.Redis.from_url(server.url) as connection:
         furnish(connection, server.url)
         yield connection

@@ -1,4 +1,4 @@
-"""The screen driven by textual's pilot, on a real Redis with the library's own data."""
+"""Drive the screen with textual's pilot, on a real Redis with data of the library."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def dead(job_id: str, trace: str = TRACEBACK, **fields: Any) -> dict[str, Any]:
 
 
 def furnish(client: redis.Redis, url: str) -> None:
-    """A small production in trouble. Every age is far from where its words would change."""
+    """A small broken production. Its ages are far from values at which their text changes."""
     now = time.time()
     client.flushall()
 
@@ -81,7 +81,7 @@ def state_of(client: redis.Redis, job_id: str, queue: str = "emails") -> str:
 
 
 def changes(client: redis.Redis) -> list[tuple[Any, ...]]:
-    """Action, source, status, job and reason of each event."""
+    """The action, source, status, job and reason of each event."""
     return [
         (one["action"], one["source"], one["status"], one["job_id"], one["details"].get("reason"))
         for one in audited(client)
@@ -92,27 +92,27 @@ Story = Callable[["Stage"], Awaitable[None]]
 
 
 class Stage:
-    """A story's hands and eyes."""
+    """The keys and the screen of one test."""
 
     def __init__(self, app: OperatorApp, pilot: Pilot[None]) -> None:
         self.app = app
         self.pilot = pilot
 
     async def press(self, *keys: str) -> None:
-        """Press each key once the one before has been dealt with. The pilot's own `press` waits until the
-        process is idle, which takes ten times as long."""
+        """Press each key after the previous one was handled. The pilot's own `press` waits until the process
+        is idle, which takes ten times as long."""
         for key in keys:
             await self.until(self._takes_keys)
             self.app.simulate_key(key)
             await self.settle()
 
     def _takes_keys(self) -> bool:
-        """A button that shows a press of a moment ago takes no other."""
+        """Whether a key is handled: a button that is still shown as pressed handles none."""
         focused = self.app.screen.focused
         return not (isinstance(focused, Button) and focused.has_class("-active"))
 
     async def click(self, text: str) -> None:
-        """Click on a text on the screen, and a second time if the first click only selected the row."""
+        """Click on a text on the screen, and again if the first click only selected the row."""
         lines = self.text.splitlines()
         (y,) = [at for at, line in enumerate(lines) if text in line][:1]
         x = cell_len(lines[y][: lines[y].index(text)]) + 1
@@ -120,18 +120,18 @@ class Stage:
         await self.settle()
 
     async def settle(self) -> None:
-        """Until every widget has dealt with its messages, and with those that came of them."""
+        """Wait until every widget has handled its messages, and those that they caused."""
         for _ in range(_ROUNDS):
             await self.pilot._wait_for_screen()
 
     async def type(self, text: str) -> None:
-        """As a paste."""
+        """Paste the text."""
         self.app.screen.focused.post_message(events.Paste(text))
         await self.settle()
 
     @property
     def text(self) -> str:
-        """The screen as a person reads it."""
+        """The text of the screen."""
         app = self.app
         console = Console(width=app.size.width, height=app.size.height, file=io.StringIO(), record=True)
         screen: Any = app.screen
@@ -155,8 +155,8 @@ class Stage:
             await self.pilot.pause(0.02)
 
     async def matches(self, name: str) -> None:
-        """Wait until the screen is that of its picture in tests/ui/snapshots, by its text.
-        UPDATE_SNAPSHOTS=1 draws it anew, once it has come to rest."""
+        """Wait until the screen has the text of its snapshot in tests/ui/snapshots. UPDATE_SNAPSHOTS=1 writes
+        the snapshot, once the screen no longer changes."""
         width, height = self.app.size
         file = SNAPSHOTS / f"{name}-{width}x{height}.svg"
         if WRITES:
@@ -174,7 +174,7 @@ class Stage:
 
 
 def steady(svg: str) -> str:
-    """The picture without what differs from run to run, and without fonts from elsewhere."""
+    """The snapshot without parts that differ from run to run, and without external fonts."""
     svg = re.sub(r"terminal-\d+", "terminal", _FONT.sub("", svg))
     svg = _EPOCH.sub("1772812186.204", svg)
     svg = _MOMENT.sub("2026-03-06T12:00:00.000000", svg)
@@ -184,12 +184,12 @@ def steady(svg: str) -> str:
 
 
 def read_text(svg: str) -> list[str]:
-    """The texts of a picture in their order, with their places."""
+    """The texts of a snapshot with their positions, in order."""
     return re.findall(r"<text [^>]*?x=\"[\d.]+\" y=\"[\d.]+\"[^>]*>(.*?)</text>", svg)
 
 
 def play(url: str | None, story: Story, *, size: tuple[int, int] = (80, 24), **flags: Any) -> OperatorApp:
-    """Open the screen and let the story happen. Without a `url`, the flags say where Redis is."""
+    """Open the screen and run the test on it. Without a `url`, the flags say where Redis is."""
     os.environ.setdefault("XDG_CONFIG_HOME", "/nonexistent")
     where = {} if url is None else {"redis_url": url}
     session = Session({**where, "actor": "tester", **flags})

@@ -1,4 +1,4 @@
-"""Snapshots, resizes, colours, and a Redis that is slow or away."""
+"""Snapshots, resizes, colours, and a slow or unreachable Redis."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_keys_are_answered_while_redis_is_silent(server: PrivateRedis, productio
 def test_the_screen_asks_redis_no_more_than_overview_watch(
     server: PrivateRedis, production: redis.Redis
 ) -> None:
-    """The bench measures further rounds: how often something is read again depends on how long it took."""
+    """The benchmark measures further reads, because their frequency depends on how long a read takes."""
 
     def calls(look: Callable[[Session], object]) -> dict[str, int]:
         session = Session({"redis_url": server.url})

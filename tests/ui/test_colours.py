@@ -1,4 +1,4 @@
-"""Every pair of colours on the screen can be read on usual terminals, light and dark, in sixteen colours."""
+"""Every pair of foreground and background colours is readable on usual light and dark terminals."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PALETTES = {
 
 
 def colours_of(stage: Stage) -> set[tuple[str, str, str]]:
-    """A text, and the colours of its foreground and its background: `default` is the terminal's."""
+    """A text with its foreground and background colour; `default` is that of the terminal."""
     found = {}
     for line in stage.app.screen._compositor.render_strips():
         for part in line:

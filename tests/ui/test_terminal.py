@@ -1,4 +1,5 @@
-"""The screen on a real terminal: a story, its colours, and that it is given back however the program ends."""
+"""The screen on a real terminal: a session, its colours, and that the terminal is restored however the
+program ends."""
 
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ main()
 
 
 def colours_of(raw: bytes) -> set[bytes]:
-    """The codes of colours that were sent, as `34`, `38;5;166` or `38;2;1;2;3`."""
+    """The colour codes that were sent, such as `34`, `38;5;166` or `38;2;1;2;3`."""
     found = set()
     for codes in _SGR.findall(raw):
         found |= set(re.findall(rb"(?:3|4)8;(?:5;\d+|2;\d+;\d+;\d+)", codes))
@@ -43,7 +44,7 @@ def colours_of(raw: bytes) -> set[bytes]:
 
 
 def written_after(terminal: LiveTerminal) -> str:
-    """What a person sees below the prompt."""
+    """The text below the prompt."""
     return re.sub(r"\x1b\[\?\d+l", "", terminal.after)
 
 
@@ -150,7 +151,7 @@ def test_it_goes_to_the_shell_and_comes_back(server: PrivateRedis, production: r
 def test_a_signal_to_continue_leaves_a_running_screen_as_it_is(
     server: PrivateRedis, production: redis.Redis
 ) -> None:
-    """A shell may send it once more than the screen was stopped."""
+    """A shell may send SIGCONT to a process that is not stopped."""
     with LiveTerminal("ui", url=server.url) as terminal:
         terminal.shows("> imports", "q quit")
         terminal.send(signal.SIGCONT)

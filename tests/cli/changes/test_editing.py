@@ -1,4 +1,4 @@
-"""What an editor may leave of the text of a job."""
+"""The text of a job as an editor may leave it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Help that shows how, and errors that know what was meant."""
+"""Help with examples, and errors that suggest the right word."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The hash chain of the audit trail, on entries that the scripts wrote: whatever is done to them is found."""
+"""The hash chain of the audit trail, on real entries: every manipulation is found."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COUNT, LIMIT = 30, 1000
 
 @pytest.fixture(scope="module")
 def written() -> tuple[Head, list[StreamEntry]]:
-    """The head, and the entries, oldest first."""
+    """The head and the entries, oldest first."""
     with PrivateRedis() as server:
         client = redis.Redis.from_url(server.url)
         log = AuditLog(client, Scripts(client), LIMIT)

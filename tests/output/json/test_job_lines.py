@@ -1,4 +1,4 @@
-"""A job as a line of NDJSON: its record byte for byte where nothing in it is to be changed."""
+"""A job as a line of NDJSON: its record byte for byte, unless something must be changed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def stored(record: bytes, **parts: Any) -> Job:
 
 
 def printed(found: Job, *, show_secrets: bool = False) -> bytes:
-    """The line, which must say the same as the document."""
+    """The printed line. Fails if it differs from the document."""
     line = encode(job_line(found, show_secrets=show_secrets))
     assert json.loads(line) == json.loads(encode(job(found, show_secrets=show_secrets)))
     dead = encode(dead_job_line(found, show_secrets=show_secrets))

@@ -1,4 +1,4 @@
-"""Every document is what a strict reader takes, whatever jobs hold and queues are called."""
+"""Strict readers accept every document, whatever is in jobs and names."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DOCUMENTS = (
 
 @pytest.fixture(autouse=True)
 def hostile(client: redis.Redis) -> None:
-    """Texts as only Python's own JSON lets them through, and a queue's name that is no UTF-8."""
+    """Texts that only Python's own JSON accepts, and a name that is not UTF-8."""
     texts = ("fine", r"half of an emoji \ud83d", r"a byte \udcff", "fine too")
     for number, text in enumerate(texts):
         record = (

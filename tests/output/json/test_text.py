@@ -24,7 +24,7 @@ def strictly(document: bytes) -> Any:
 
 
 def as_written(value: Any) -> Any:
-    """The value with texts in the place of what some strict reader refuses."""
+    """The value with strings in place of values that a strict reader refuses."""
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, str):
@@ -35,7 +35,7 @@ def as_written(value: Any) -> Any:
 
 
 def whole(text: str) -> str:
-    """A byte that was no UTF-8 as `\\xff`, any other half of a character as `\\ud83d`."""
+    """The text with a byte that was not UTF-8 as `\xff`, and any other lone surrogate as `\ud83d`."""
     return "".join(
         c
         if not "\ud800" <= c <= "\udfff"

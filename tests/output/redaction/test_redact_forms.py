@@ -1,7 +1,7 @@
 # ruff: noqa: E501 - a form stands on one line
-"""The forms in which secrets come, one by one: what docs/security.md promises, and what stays readable.
+"""Each form of a secret that docs/security.md promises to redact, and text that stays readable.
 
-In each text `hunter2` is the secret, or it ends in `|` and all before that is one.
+In each text, `hunter2` is the secret; or the text ends in `|`, and everything before it is one.
 """
 
 from __future__ import annotations

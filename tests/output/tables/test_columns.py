@@ -1,4 +1,4 @@
-"""One thing in a pipe: each value on a line of its own, and nothing in it ends the line early."""
+"""A single document in a pipe: each value is on its own line, which nothing in it can end early."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ ROWS = st.lists(
 
 
 def drawn(rows: Sequence[Any], columns: Sequence[Column[Any]], width: int) -> list[str]:
-    """The lines as a terminal gets them that is wider than any table, so that nothing is squeezed twice."""
+    """The lines on a terminal that is wider than any table, so that nothing is shortened twice."""
     return lines_of([table(rows, columns, now=NOW, width=width)[0]])
 
 

@@ -1,4 +1,4 @@
-"""Numbers drawn with characters: nothing goes missing, and nothing is wider than it may be."""
+"""Charts of characters: no value is missing, and no line is too wide."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_two_values_of_one_moment_make_a_chart_too() -> None:
 
 
 def axis(lines: list[str]) -> list[str]:
-    """What is written at the ticks of the values, from the top down."""
+    """The labels of the value axis, from the top down."""
     return [line.split("┤")[0].strip() for line in lines if "┤" in line]
 
 

@@ -1,4 +1,4 @@
-"""What fills a screen fits it, leaves nothing out in silence, and shows no more than text."""
+"""A full screen fits the terminal, counts what it leaves out, and shows only text."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def drawn(parts: list[Any]) -> list[str]:
 
 
 def test_five_queues_with_all_states_and_the_prompt_fit_80x24() -> None:
-    """With ids as AsyncMQ makes them."""
+    """With ids like those of AsyncMQ."""
     ids = [str(uuid.UUID(int=number)) for number in range(10)]
     full = replace(
         picture(5, 3, **{state.replace("-", "_"): 1234 for state in JOB_STATES}),

@@ -1,4 +1,4 @@
-"""What a terminal cuts, and the text in its place."""
+"""What is cut on a terminal, and the note in its place."""
 
 from __future__ import annotations
 

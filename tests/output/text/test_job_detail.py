@@ -1,4 +1,4 @@
-"""Why a job failed, as people are shown it."""
+"""Why a job failed, as shown to people."""
 
 from __future__ import annotations
 

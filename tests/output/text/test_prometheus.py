@@ -1,4 +1,4 @@
-"""What Prometheus gets of very many queues is made piece by piece."""
+"""The text for Prometheus is written in pieces, for very many queues."""
 
 from __future__ import annotations
 

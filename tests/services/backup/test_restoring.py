@@ -1,4 +1,4 @@
-"""Restoring: from files good and bad, once, to where a worker finds the job again."""
+"""Restoring jobs from intact and damaged files: each job once, and where a worker finds it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NAMES = ["one", "two", "three"]
 
 @pytest.fixture
 def file(server: PrivateRedis, client: redis.Redis, cli: Run, tmp_path: Path) -> Path:
-    """The backup of three dead letters of four, which are gone."""
+    """A backup of three of four dead letters, which were removed."""
     library.bury(client, QUEUE, [test_worker.dead(name) for name in (*NAMES, "four")], 1.6e9)
     path = tmp_path / "mail.ndjson"
     assert cli("dlq", "remove", QUEUE, *NAMES, "--yes", "--backup", str(path)).code == 0
@@ -163,7 +163,7 @@ def test_a_removal_of_its_own_backup_is_taken_back_though_one_before_was(
 def test_the_audit_trail_is_read_back_to_the_removal_and_no_further(
     client: redis.Redis, cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And not at all for what exists."""
+    """It is not read at all if the job exists."""
     library.bury(client, QUEUE, [test_worker.dead(f"job-{n}") for n in range(6)], 1.6e9)
     path = tmp_path / "mail.ndjson"
     for name in ("job-0", "job-1", "job-2"):

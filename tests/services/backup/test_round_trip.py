@@ -20,7 +20,8 @@ QUEUE = "mail:out"
 
 
 def as_waiting(before: dict[bytes, Any], client: redis.Redis) -> dict[bytes, Any]:
-    """Jobs that were active come back waiting, at the end of their priority, without claim and heartbeat."""
+    """The expected keys: active jobs come back as waiting, last in their priority, without claim and
+    heartbeat."""
     active = dict(before[f"queue:{QUEUE}:active".encode()][1])
     score = {
         name: json.loads(client.get(f"jobs:{QUEUE}:{name.decode()}"))["priority"] * 10**12
@@ -97,7 +98,7 @@ STATES = st.sampled_from(
 
 @st.composite
 def records(draw: st.DrawFn, name: bytes) -> bytes:
-    """What an application or a crash may have left as a record or a member: often JSON."""
+    """Records and members that an application or a crash may have left; most are JSON."""
     job: dict[str, Any] = {"id": name.decode("utf-8", "surrogateescape")}
     job["status"] = draw(st.sampled_from(["waiting", "failed", "odd", None]))
     job["args"] = draw(st.sampled_from([[], [float("nan")], [2**70, "\ud800"], ["z" * 300]]))
@@ -108,7 +109,7 @@ def records(draw: st.DrawFn, name: bytes) -> bytes:
 
 @st.composite
 def layouts(draw: st.DrawFn) -> tuple[bytes, bytes, list[tuple[Any, ...]]]:
-    """A queue, a job in it, and the commands that leave it in any mixture of places."""
+    """A queue, a job, and commands that store the job in any combination of places."""
     queue, name = draw(NAMES), draw(NAMES)
     q, j, d = b"queue:" + queue + b":", b"jobs:" + queue + b":", b"deps:" + queue + b":"
     record = draw(records(name))

@@ -1,4 +1,5 @@
-"""A backup is whole and on disk before a job leaves Redis, and tells the truth about what left."""
+"""A backup is complete and on disk before a job leaves Redis, and lists exactly the jobs that were
+removed."""
 
 from __future__ import annotations
 
@@ -167,7 +168,7 @@ def test_a_backup_that_cannot_be_made_removes_nothing(
 def test_a_full_disk_ends_the_run_and_removed_jobs_are_in_the_backup(
     server: PrivateRedis, file: Path, client: redis.Redis
 ) -> None:
-    """A bound on the size of files stands in for the disk: the system then writes a part."""
+    """A limit on the size of files replaces a full disk: the system then writes only a part."""
     command = [sys.executable, "-m", "asyncmq_cli", "dlq", "remove", QUEUE, "--all", "--yes", "--json"]
     bounded = ["bash", "-c", 'ulimit -f 100; exec "$@"', "-", *command, "--backup", str(file)]
     done = subprocess.run(bounded, capture_output=True, env=environment(server.url), check=False)
@@ -185,7 +186,7 @@ def test_what_moves_before_the_script_is_not_removed_and_cannot_be_restored(
     server: PrivateRedis, file: Path, client: redis.Redis, cli: Run
 ) -> None:
     async def end(opened: RedisBackend) -> None:
-        """It is retried, run, and removed by somebody else."""
+        """The job is retried, runs, and is removed by another client."""
         await opened.retry_job(QUEUE, "job-001")
         claimed = await opened.dequeue(QUEUE)
         await opened.complete_active_job(QUEUE, claimed, None)
@@ -238,7 +239,7 @@ def test_only_jobs_in_the_backup_are_removed(
 
 
 def killed(server: PrivateRedis, file: Path, at: int) -> Result:
-    """A run that is killed when it sends its script for the `at`-th time, before it arrives."""
+    """A run that is killed before its `at`-th script reaches Redis."""
     started: list[subprocess.Popen[bytes]] = []
 
     def kill() -> None:
@@ -309,7 +310,7 @@ def test_whether_there_is_a_backup_is_said_when_it_asks(
 def test_a_change_whose_reply_was_lost_is_found_and_reported_as_done(
     server: PrivateRedis, file: Path, client: redis.Redis, cli: Run
 ) -> None:
-    """The line is there again, so it can be found out what came of the jobs on their way."""
+    """After the reconnection, the tool finds out what became of the jobs."""
     with Proxy(server.socket) as proxy:
         args = ("dlq", "remove", QUEUE, "--all", "--yes", "--json")
         run_tool(*args, "--backup", str(file), url=proxy.url)

@@ -1,4 +1,4 @@
-"""How a change of many jobs is cut into transactions."""
+"""How a change of many jobs is split into transactions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`retry --wait`: what became of the retried jobs, by a real worker, and an honest end where nobody works."""
+"""`retry --wait`: the outcome of the retried jobs with a real worker, and an early end if no worker runs."""
 
 from __future__ import annotations
 

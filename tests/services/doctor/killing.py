@@ -1,4 +1,4 @@
-"""The library's operations, ended by SIGKILL after their n-th command to Redis."""
+"""Operations of the library that are ended by SIGKILL after their n-th command to Redis."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Use = Callable[[RedisBackend], Awaitable[Any]]
 
 
 def killed_after(url: str, commands: int, use: Use) -> bool:
-    """Whether the operation was cut short; False where it had no more commands than that."""
+    """Whether the operation was killed; False if it has no more commands than that."""
     child = os.fork()
     if child == 0:
         _run_and_die(url, commands, use)

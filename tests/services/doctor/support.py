@@ -1,4 +1,4 @@
-"""Damaged queues, made with the real library and by hand, and a real worker for what was repaired."""
+"""Damaged queues, made with the real library and by hand, and a real worker for the repaired jobs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def note_down(label: str) -> str:
 
 
 def job(job_id: str, **fields: Any) -> dict[str, Any]:
-    """One that a worker of these tests can run."""
+    """A job that a worker of these tests can run."""
     plain = {"task": note_down.task_id, "args": [job_id], "kwargs": {}, "max_retries": 0}
     return library.job(job_id, **{**plain, **fields})
 
@@ -47,7 +47,7 @@ def put(url: str, *jobs: tuple[str, str]) -> None:
 
 
 def work(server: PrivateRedis, expected: int) -> list[str]:
-    """What a worker of the library runs, given time to run something twice."""
+    """The jobs that a worker of the library runs, given enough time to run one twice."""
     RUNS.clear()
 
     async def run(opened: RedisBackend) -> None:
@@ -65,7 +65,7 @@ def work(server: PrivateRedis, expected: int) -> list[str]:
 
 
 def places_of(client: redis.Redis, job_id: str, queue: str = QUEUE) -> list[str]:
-    """Where a worker, or AsyncMQ's lists of the dead, would come upon the job."""
+    """The places where a worker or a list of dead jobs would find the job."""
     found = []
     for place in ("waiting", "delayed", "dlq"):
         for member in client.zrange(f"queue:{queue}:{place}", 0, -1):

@@ -108,7 +108,7 @@ def test_an_orphan_without_a_creation_time_is_reported(
 def test_a_parent_that_the_library_retried_frees_its_child_at_the_second_visit(
     server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
-    """As the advice says: AsyncMQ does not tell the child that a parent which it retried has completed."""
+    """AsyncMQ does not notify the child when a parent that it retried has completed."""
     from tests.services.doctor.support import work
 
     library.with_backend(server.url, child_of_failed)
@@ -256,7 +256,8 @@ MOVING: list[dict[str, Any]] = [
 def test_a_schedule_that_the_scheduler_cannot_advance_is_found(
     schedule: dict[str, Any], server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
-    """The oracle is the library's scheduler: the definition is still due after it, or the one after it is."""
+    """The oracle is the library's scheduler: after its turn, this definition or the one after it is still
+    due."""
     from asyncmq.schedulers import _process_backend_repeatables
 
     client.zadd(REPEATABLES, {json.dumps({"task_id": "app.odd", **schedule}): due_in(-20)})
@@ -288,7 +289,8 @@ def test_definitions_behind_a_stuck_one_are_not_reported_as_unscheduled(
 def test_a_queue_in_every_state_of_the_library_is_clean(
     server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
-    """Not damage: large jobs, unusual ids and names, members of old versions, parents not yet added."""
+    """Large jobs, unusual ids and names, members of old versions and parents that do not exist yet are not
+    damage."""
 
     async def fill(opened: RedisBackend) -> None:
         for queue in (QUEUE, f"{QUEUE}:sub", "all*[done]?"):

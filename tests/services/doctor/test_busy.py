@@ -1,4 +1,4 @@
-"""Busy queues with real workers: healthy ones are clean at every visit, and repairs run nothing twice."""
+"""Busy queues with real workers: no damage is found in healthy ones, and no repair runs a job twice."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def record(name: str, number: int, **fields: Any) -> dict[str, Any]:
 
 
 async def produce(backend: RedisBackend) -> None:
-    """Everything that an application or an operator does to jobs, by the library's own calls."""
+    """All changes of jobs by applications and operators, with calls of the library."""
     await backend.upsert_repeatable(QUEUE, {"task_id": sometimes.task_id, "args": [1], "every": 0.1})
     number = 0
     while True:
@@ -78,7 +78,7 @@ async def produce(backend: RedisBackend) -> None:
 
 
 async def flow(backend: RedisBackend) -> None:
-    """Parents that may well end before their children are known to them; every second one does."""
+    """Parents of which every second one ends before its children are known to it."""
     for number in range(FLOWS):
         names = [f"{os.getpid()}-{number}-{role}" for role in ("parent", "child")]
         parent, child = (library.job(name, task=note.task_id, args=[name], kwargs={}) for name in names)

@@ -1,4 +1,5 @@
-"""Each damage is found, reported, unchanged by a dry run, repaired once, and the job run by a real worker."""
+"""Each damage is found and reported, not changed by a dry run, and repaired once; then a real worker runs the
+job."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ Make = Callable[[PrivateRedis, redis.Redis], Any]
 
 @dataclass(frozen=True)
 class Case:
-    """`lies` is where the job is once it is repaired; `runs` says that a worker then runs it."""
+    """`lies` is the place of the job after the repair; `runs` says whether a worker then runs it."""
 
     code: str
     make: Make
@@ -50,7 +51,7 @@ def waiting_large(server: PrivateRedis, client: redis.Redis) -> None:
 
 
 def failed_large(server: PrivateRedis, client: redis.Redis) -> None:
-    """Its dead letter must hold it whole, whatever the record does."""
+    """The dead letter must contain the whole job, because the record may not."""
 
     async def fail(opened: RedisBackend) -> None:
         await opened.enqueue(QUEUE, job("x", notes="n" * 70_000))
@@ -90,7 +91,7 @@ def active_unclaimed(server: PrivateRedis, client: redis.Redis) -> None:
 
 
 def parents_done(server: PrivateRedis, client: redis.Redis) -> None:
-    """What `Task.enqueue(depends_on=…)` makes of it: the parent's record denies its child."""
+    """The result of `Task.enqueue(depends_on=…)`: the record of the parent does not list its child."""
 
     async def fill(opened: RedisBackend) -> None:
         await opened.enqueue(QUEUE, job("parent"))
@@ -107,7 +108,7 @@ def cancel_unfinished(server: PrivateRedis, client: redis.Redis) -> None:
 
 
 def dead_letter_stale(server: PrivateRedis, client: redis.Redis) -> None:
-    """A producer enqueues a job again that has the id of one that failed."""
+    """A producer enqueues a job again with the id of a failed one."""
     put(server.url, ("failed", "x"), ("waiting", "x"))
 
 
@@ -122,7 +123,7 @@ def claim_of_nobody(server: PrivateRedis, client: redis.Redis) -> None:
 
 
 def record_missing(server: PrivateRedis, client: redis.Redis) -> None:
-    """`enqueue_delayed`, cut short after its first command."""
+    """`enqueue_delayed`, killed after its first command."""
     client.zadd(DELAYED, {json.dumps(job("x")): due_in(-5)})
 
 
@@ -137,7 +138,7 @@ def record_unindexed(server: PrivateRedis, client: redis.Redis) -> None:
 
 
 def id_without_record(server: PrivateRedis, client: redis.Redis) -> None:
-    """A worker has tried to run it: its claim drops what it cannot read."""
+    """A worker has tried to run it: its claim drops jobs that it cannot read."""
     put(server.url, ("waiting", "x"))
     client.delete(f"jobs:{QUEUE}:x")
     client.delete(WAITING)

@@ -28,8 +28,8 @@ def evidence(
     parents: Sequence[str | None] = (),
     **fields: Any,
 ) -> Evidence:
-    """A job with a readable record, known to the ids set and the states hash. `members` are the sorted sets
-    in which it lies as a whole; the other fields are those of Location and Evidence."""
+    """The evidence of a job with a readable record that is in the ids set and the states hash. `members` are
+    the sorted sets that contain the whole job; the other fields are those of Location and Evidence."""
     of_location: dict[str, Any] = {"in_ids": True, "state": status, "record": b'{"id":"7f3a"}'}
     of_evidence: dict[str, Any] = {"readable": True}
     for name, value in fields.items():
@@ -47,7 +47,7 @@ def evidence(
 
 
 def remains(*members: str, status: str = "waiting", **fields: Any) -> Evidence:
-    """A job without a record, of which only these fields are left."""
+    """The evidence of a job without a record, of which only these fields are left."""
     left: dict[str, Any] = {"record": None, "in_ids": False, "state": None, "readable": False}
     return evidence(status, *members, **{**left, **fields})
 

@@ -1,4 +1,4 @@
-"""What the doctor asks of Redis, and what it holds: both grow with the queue and not with its square."""
+"""The cost of the doctor in Redis and its memory grow linearly with the queue."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def calls(client: redis.Redis, run: Callable[[], Any], *commands: str) -> int:
 
 
 def dead_ends(client: redis.Redis, count: int) -> None:
-    """So many stale dead letters, the jobs of which wait."""
+    """Create this many stale dead letters whose jobs wait."""
     pipe = client.pipeline(transaction=False)
     for number in range(count):
         name = f"job-{number}"

@@ -1,4 +1,4 @@
-"""The doctor changes nothing unless it is asked to, and ends in order whatever lies in Redis."""
+"""Without --repair the doctor changes nothing, and it ends normally with any data in Redis."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_a_stream_of_the_tool_that_is_none_is_pointed_out(client: redis.Redis, c
 def test_a_sequence_that_is_no_number_is_pointed_out(
     sequence: str, server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
-    """Nothing can be enqueued any more."""
+    """No job can be enqueued in such a queue."""
     library.with_backend(server.url, fill)
     client.set(f"queue:{QUEUE}:waiting:seq", sequence)
     (finding,) = cli("doctor", "--json").json["findings"]

@@ -1,4 +1,5 @@
-"""The library killed between any two commands of each of its operations, and what becomes of the job."""
+"""The library is killed between any two commands of each of its operations, and the doctor repairs the
+job."""
 
 from __future__ import annotations
 
@@ -20,8 +21,8 @@ DEPENDENT = {**X, "depends_on": ["parent"]}
 
 @dataclass(frozen=True)
 class Operation:
-    """`before` is what the queue holds. `codes` are the damages that a kill may leave, and each of
-    them must be seen at least once."""
+    """`before` is the content of the queue. `codes` are the damages that a kill can leave; each of them must
+    occur at least once."""
 
     use: Use
     before: tuple[tuple[str, str], ...]
@@ -109,7 +110,7 @@ def prepare(server: PrivateRedis, operation: Operation) -> None:
 
 
 def found_and_repaired(cli: Run) -> set[str]:
-    """The codes that were found. Afterwards there is nothing but what only advice can be given on."""
+    """The codes that were found. Fails if anything is left after the repair except what only has advice."""
     findings = cli("doctor", "--json").json["findings"]
     codes = {finding["code"] for finding in findings}
     for finding in findings:

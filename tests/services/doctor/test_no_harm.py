@@ -1,4 +1,5 @@
-"""What a repair must not touch, because it would be a guess; and what runs a job again or loses it."""
+"""Data that a repair must not change, because it would be a guess, would run a job twice, or would lose
+one."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ Make = Callable[[PrivateRedis, redis.Redis], Any]
 
 
 def left_with_advice(client: redis.Redis, cli: Run, code: str, *, of: str = "x") -> None:
-    """Reported once, and unchanged by every repair of the doctor."""
+    """Assert that the damage is reported once, and not changed by any repair."""
     before = library.dump(client)
     for args in ([], ["--repair", "--yes"], ["--repair", "--yes", "--code", code]):
         reported = cli("doctor", QUEUE, *args, "--json")
@@ -104,7 +105,7 @@ def test_the_repair_removes_a_dead_letter_of_a_job_that_the_library_cancelled(
 def test_a_dead_letter_of_the_current_attempt_is_recognised_by_the_claim(
     server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
-    """Redis's JSON shortens `created_at` and knows no empty list."""
+    """The JSON of Redis shortens `created_at` and has no empty list."""
 
     async def fill(opened: RedisBackend) -> None:
         await opened.enqueue(QUEUE, job("x", args=[], kwargs={"n": [1 / 3, 2**60, True, []]}))
@@ -190,7 +191,7 @@ def test_a_child_of_more_parents_than_one_script_can_clear_is_released(client: r
 def test_a_child_waits_for_a_parent_that_only_its_set_knows_as_well(
     server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
-    """`add_dependencies`, cut short before it has written the record."""
+    """`add_dependencies`, killed before it has written the record."""
 
     async def fill(opened: RedisBackend) -> None:
         await library.put(opened, QUEUE, "completed", job("early"))
@@ -327,7 +328,7 @@ def test_a_job_of_another_producer_needs_no_arguments(client: redis.Redis, cli: 
 def test_a_dead_job_without_record_whose_id_waits_is_not_let_run(
     server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
-    """With a record again a worker would run it."""
+    """If it had a record again, a worker would run it."""
     failed_and_waiting(server, client)
     client.delete(RECORD)
     left_with_advice(client, cli, "dead_letter_unclear")
@@ -346,7 +347,7 @@ def test_a_cancelled_job_that_a_worker_will_drop_is_no_damage(
 def test_sets_of_dependencies_that_somebody_may_need_stay(
     server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
-    """A parent that does not exist yet, and names that look like those of an existing job."""
+    """The parent does not exist yet, or its name resembles that of an existing job."""
 
     async def fill(opened: RedisBackend) -> None:
         await opened.enqueue(QUEUE, job("child", depends_on=["later"], created_at=due_in(0)))

@@ -1,4 +1,4 @@
-"""What a person, a pipe and a program are shown, the exit status, and the question."""
+"""The output for a terminal, a pipe and a program, the exit status, and the confirmation."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_exit_status(code: int, args: tuple[str, ...], says: str, cli: Run) -> N
 
 @pytest.fixture
 def lost(server: PrivateRedis, client: redis.Redis) -> None:
-    """A job that a worker took an hour ago, and of which there is no sign any more."""
+    """A job that a worker claimed an hour ago, without any sign of life since."""
     put(server.url, ("active", "x"))
     client.hset(f"queue:{QUEUE}:active", "x", str(due_in(-3600)))
 

@@ -1,4 +1,4 @@
-"""A repair that Redis would refuse in part is not begun."""
+"""A repair that Redis would refuse in part is not started."""
 
 from __future__ import annotations
 

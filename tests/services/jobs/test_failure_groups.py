@@ -1,4 +1,4 @@
-"""Groups of dead jobs, and what is counted in each."""
+"""Groups of dead jobs, and the counts in each group."""
 
 from __future__ import annotations
 

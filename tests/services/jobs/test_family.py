@@ -1,4 +1,4 @@
-"""Families of jobs: whom a job waits for, and who waits for it."""
+"""The parents that a job waits for, and the children that wait for it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ QUEUE = "mail"
 
 
 def family(server: PrivateRedis, parents: dict[str, list[str]]) -> None:
-    """Jobs that wait for their parents, as the library leaves them."""
+    """Jobs that wait for their parents, as the library stores them."""
 
     async def fill(opened: RedisBackend) -> None:
         for job_id, waits_for in parents.items():

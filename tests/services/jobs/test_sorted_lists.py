@@ -18,7 +18,7 @@ from tests.support.library import fill, job, with_backend
 
 @pytest.mark.parametrize("sort", ["newest", "oldest"])
 def test_each_job_of_a_sorted_list_comes_once(server: PrivateRedis, client: redis.Redis, sort: str) -> None:
-    """Records come in smaller pieces than are asked for."""
+    """Records are read in smaller pieces than requested."""
     names = [f"job-{n:03}" for n in range(100)]
     created = time.time() - 1000
 

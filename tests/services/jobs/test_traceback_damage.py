@@ -1,4 +1,4 @@
-"""A stored traceback may be cut anywhere, or be no traceback at all."""
+"""A stored traceback may be truncated anywhere, or may not be a traceback at all."""
 
 from __future__ import annotations
 

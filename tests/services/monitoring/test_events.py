@@ -1,4 +1,4 @@
-"""What happened between two snapshots, and how it is said."""
+"""The changes between two snapshots, and their text."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def row(name: str = "mail", **counts: Any) -> QueueStats:
 
 
 def said(*rounds: tuple[Sequence[QueueStats], Sequence[str]]) -> list[str]:
-    """The events after the last of these rounds; each round has queues and the ids of live workers."""
+    """The events after the last of these rounds. Each round has queues and the ids of live workers."""
     compare = Happenings(lambda queue, count: CAUSES[queue])
     for number, (rows, names) in enumerate(rounds):
         workers = [Worker(name, "mail", 1, 0.0, 1.0, 30.0) for name in names]

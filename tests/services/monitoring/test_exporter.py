@@ -37,13 +37,13 @@ def exporter(store: Store) -> Make:
 
 
 def fill(server: PrivateRedis, *jobs: tuple[str, str], **fields: Any) -> None:
-    """Jobs of `mail`, as pairs of state and id."""
+    """Write jobs of `mail`, given as pairs of state and id."""
     made = [(state, library.job(job_id, **fields)) for state, job_id in jobs]
     library.with_backend(server.url, lambda opened: library.fill(opened, "mail", made))
 
 
 def age_history(client: redis.Redis, seconds: float = 60.0) -> None:
-    """As if this time had passed since all that is kept."""
+    """Make all stored snapshots older by this time."""
     kept = client.xrange(STREAM)
     client.delete(STREAM)
     for _, fields in kept:
@@ -51,7 +51,7 @@ def age_history(client: redis.Redis, seconds: float = 60.0) -> None:
 
 
 def counted(exporter: Exporter) -> tuple[int | None, int | None]:
-    """The counters after the next read that counts: on a busy machine, states are read less often."""
+    """The counters after the next read of the states, which are read less often on a busy machine."""
     exporter.read()
     while exporter.state.snapshot is not None and exporter.state.snapshot.states_age:
         time.sleep(0.02)

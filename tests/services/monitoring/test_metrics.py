@@ -1,4 +1,4 @@
-"""From snapshots to rates: never wrong because jobs were removed or a clock was set."""
+"""Rates from snapshots: removed jobs and a changed clock never make them wrong."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_fewer_than_two_moments_give_no_rates(snapshots: list[MetricsSnapshot]) 
     speed=st.integers(1, 1000), left=st.integers(1, 10**6), step=st.integers(2, 60), many=st.integers(2, 10)
 )
 def test_a_steady_drain_ends_when_it_says(speed: int, left: int, step: int, many: int) -> None:
-    """`speed` jobs a second leave the backlog and are completed."""
+    """`speed` jobs per second leave the backlog and are completed."""
     snapshots = [
         snapshot(n * step, waiting=left + (many - 1 - n) * step * speed, completed=n * step * speed)
         for n in range(many)
@@ -96,7 +96,7 @@ def test_a_steady_drain_ends_when_it_says(speed: int, left: int, step: int, many
 
 @given(steps=st.lists(st.integers(0, 100), min_size=1, max_size=8), where=st.integers(0, 8), gone=counts)
 def test_a_removal_between_two_snapshots_changes_no_rate(steps: list[int], where: int, gone: int) -> None:
-    """The same row of snapshots, but for an interval in which many jobs were removed and none was done."""
+    """The same snapshots, except for one interval in which many jobs were removed and none was completed."""
     totals = [10**10]
     for step in steps:
         totals.append(totals[-1] + step)
@@ -153,7 +153,7 @@ TAKES_FROM_TOTALS = ("retry", "remove completed", "remove failed")
 
 @dataclass
 class Queue:
-    """How many jobs a queue has in each state, and how many made each move."""
+    """The number of jobs of a queue in each state, and of each transition."""
 
     held: Counter[str] = field(default_factory=Counter)
     moved: Counter[str] = field(default_factory=Counter)
@@ -179,7 +179,8 @@ def lives(*left_out: str) -> st.SearchStrategy[Life]:
 
 
 def a_minute(before: Life, life: Life) -> tuple[float | None, int, int]:
-    """Backlog per minute, growth of the waiting jobs, and number of jobs worked off, over one minute."""
+    """The change of the backlog, the growth of the waiting jobs, and the number of completed jobs in one
+    minute."""
     queue = Queue()
     first = queue.play(before)
     last = replace(queue.play(life), timestamp=NOW + 60)
@@ -258,7 +259,7 @@ def test_compared_snapshots_have_increasing_times(snapshots: list[MetricsSnapsho
 
 @given(rows)
 def test_a_clock_set_back_leaves_no_wrong_rate(snapshots: list[MetricsSnapshot]) -> None:
-    """All that was kept by the clock before it was set back is of no use, and the rest is."""
+    """Snapshots from before the clock was set back are ignored; the others are used."""
     now = snapshot(0)
     row = up_to(now, reversed([*snapshots, snapshot(MEANWHILE)]))
     assert row == [now]

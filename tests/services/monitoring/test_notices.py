@@ -1,4 +1,4 @@
-"""Which changes need a notice: a table of checks, and the notices that are held back."""
+"""Which changes need a notice: a table of checks; and the notices that are held back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NOBODY = Threshold()
 
 
 def report(**states: str) -> CheckReport:
-    """Probes of `waiting`, by queue."""
+    """A report with the probe `waiting` of each queue."""
     probes = [Probe("waiting", queue, 5, NOBODY, state) for queue, state in states.items()]
     return CheckReport(1e9, list(states), [Probe("redis", None, 0.1, NOBODY, "ok"), *probes])
 
@@ -24,7 +24,7 @@ WELL, BAD, WORSE = report(mail="ok"), report(mail="warning"), report(mail="criti
 
 
 def said(checks: list[CheckReport], hold: float, *, delivered: bool = True) -> list[str]:
-    """Of each check, half a minute apart, what the notice says: `previous > state: troubles / over`."""
+    """The text of the notice of each check, half a minute apart: `previous > state: troubles / over`."""
     notifier = Notifier(hold, "redis://x", "asyncmq-1", lambda probe: probe.name)
     lines = []
     for number, each in enumerate(checks):

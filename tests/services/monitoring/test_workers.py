@@ -25,7 +25,7 @@ ALL = [LIVE, AGING, SILENT, GONE]
 
 
 class Given(WorkerScan):
-    """These workers, as if they had been read."""
+    """A reader that returns these workers."""
 
     def __init__(self, store: Store, workers: list[Worker]) -> None:
         super().__init__(store, None, None)

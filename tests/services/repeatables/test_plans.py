@@ -1,4 +1,4 @@
-"""What a change makes of the members stored for one repeatable definition."""
+"""The members that a change stores for one repeatable definition."""
 
 from __future__ import annotations
 

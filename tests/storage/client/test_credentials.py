@@ -1,4 +1,4 @@
-"""A password that stands in no URL: `password_file` and `password_command`."""
+"""Passwords that are not in the URL: `password_file` and `password_command`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A Redis as cloud providers run it: TLS with client certificates, tokens for passwords, our name there."""
+"""A Redis like those of cloud providers: TLS with client certificates, tokens as passwords, and our client
+name."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ from tests.support.sentinels import free_ports
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The certificates of a server and of a client, and who signed them."""
+    """The certificates of a server, a client and their authority."""
     folder = tmp_path_factory.mktemp("tls")
     authority = trustme.CA()
     authority.cert_pem.write_to_path(folder / "ca.pem")
@@ -38,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def with_tls(extra: list[str]) -> Path:
-    """The first server on PATH that knows these options: not every build has TLS."""
+    """The first server on PATH that supports TLS, because not every build does."""
     for folder in os.environ["PATH"].split(os.pathsep):
         if (server := Path(folder) / "redis-server").exists():
             with contextlib.suppress(DemoUnavailable), PrivateRedis(server, extra=extra):
@@ -178,7 +179,8 @@ def create_from_default_azure_credential(scopes):
 
 
 def test_a_token_is_what_the_provider_gives(tmp_path: Path) -> None:
-    """Through redis-py's interface, with a package in the place of redis-entraid: no cloud is here."""
+    """Through redis-py's interface, with a stand-in for the package redis-entraid, because there is no cloud
+    here."""
     package = tmp_path / "redis_entraid"
     package.mkdir()
     (package / "__init__.py").write_text("")

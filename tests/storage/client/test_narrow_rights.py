@@ -1,5 +1,5 @@
-"""A user who may read one queue: the others are left out with a warning, a typo is a typo, and a refusal
-says what was refused."""
+"""A user with the right to read one queue: other queues are left out with a warning, a mistyped name is
+reported as such, and a refusal names the missing right."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RULES = ["~queue:emails:*", "~jobs:emails:*", "~deps:emails:*", "~asyncmq-cli:*"
 
 @pytest.fixture(scope="module")
 def narrow() -> Iterator[str]:
-    """A URL of a user who sees the queue `emails` only; `mail` and `held` are there, too."""
+    """The URL of a user who can see only the queue `emails`; `mail` and `held` also exist."""
     with PrivateRedis() as server, redis.Redis.from_url(server.url) as admin:
         for queue in ("emails", "mail"):
             jobs = [("waiting", library.job("a")), ("failed", library.job("b"))]

@@ -1,4 +1,4 @@
-"""The table of rights has every change, so that `doctor --self` leaves none out."""
+"""The table of rights contains every change, so `doctor --self` reports all of them."""
 
 from __future__ import annotations
 

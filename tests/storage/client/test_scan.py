@@ -1,4 +1,4 @@
-"""Values so large that a reply with several of them is refused are asked for one by one."""
+"""If a reply with several large values is refused, the values are requested one by one."""
 
 from __future__ import annotations
 

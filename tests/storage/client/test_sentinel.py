@@ -1,4 +1,4 @@
-"""Through Sentinels to the primary."""
+"""Connections to the primary through Sentinels."""
 
 from __future__ import annotations
 

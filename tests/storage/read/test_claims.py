@@ -1,4 +1,4 @@
-"""The claims of many queues at once are those of each queue by itself."""
+"""Reading the claims of many queues at once gives the same as reading each queue separately."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The short ways of reading jobs lead to the same jobs as the plain one, whatever is stored."""
+"""The optimised reads of jobs give the same jobs as a plain implementation, whatever is stored."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ jobs = st.fixed_dictionaries(
 
 @st.composite
 def texts(draw: st.DrawFn) -> bytes:
-    """A job as this or that program might have written it, or something that is none."""
+    """A job as various programs might have written it, or a text that is not a job."""
     job = draw(jobs)
     kind = draw(
         st.sampled_from(["plain", "plain", "raw", "tight", "wide", "twice", "hidden", "cut", "no job"])
@@ -161,14 +161,14 @@ def fill(client: redis.Redis, commands: list[tuple[Any, ...]]) -> None:
 
 
 def shown(found: Iterator[Job]) -> list[str]:
-    """Jobs as comparable texts: NaN is not equal to itself. How they were read does not count."""
+    """Jobs as comparable texts, because NaN is not equal to itself; without how they were read."""
     plain = {"record": None, "split": None, "text": None, "size": 0}
     return sorted(repr(replace(job, **plain)) + json.dumps(job.record, sort_keys=True) for job in found)
 
 
 @pytest.fixture
 def client(server: PrivateRedis) -> Iterator[redis.Redis]:
-    """As the tool connects."""
+    """A client with the settings of the tool."""
     with connect(config.resolve({"redis_url": server.url}, {})) as connection:
         yield connection
 
@@ -195,7 +195,7 @@ def test_a_search_finds_the_same_with_a_prefilter_and_without(
 
 
 def one_by_one(client: redis.Redis, place: str) -> Iterator[Job]:
-    """Each member decoded, and then each key of its job asked for alone."""
+    """Decode each member, then request each key of its job separately."""
     for member, score in client.zrange(getattr(KEYS, place), 0, -1, withscores=True):
         job = decode_member(member)
         problem = None
@@ -256,7 +256,7 @@ def test_a_sorted_set_is_read_as_if_each_member_was_read_alone(
 
 
 def named(client: redis.Redis, place: str) -> list[bytes]:
-    """The ids of the members of a place; b"" for a member without an id."""
+    """The ids of the members of a place; b"" for a member without one."""
     if place == "active":
         return list(client.hgetall(KEYS.active))
     found = []
@@ -348,7 +348,7 @@ def test_each_list_has_the_jobs_of_its_place(client: redis.Redis, commands: list
 def test_the_dead_are_those_whose_letters_are_there(
     client: redis.Redis, left: dict[str, str], by_letters: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`left` is what the states hash says of jobs that are not dead."""
+    """`left` has the jobs that the states hash calls dead, without a dead letter."""
     monkeypatch.setattr("asyncmq_cli.storage.read.lists._COUNTED_BY_LETTERS", by_letters)
     states = {"a1": "failed", "b2": "failed", "c3": "expired", "running": "active", **left}
     fill(

@@ -38,7 +38,7 @@ relaxed = settings(max_examples=80, deadline=None, phases=_PHASES, suppress_heal
 
 @pytest.fixture
 def client(server: PrivateRedis) -> Iterator[redis.Redis]:
-    """As the tool connects."""
+    """A client with the settings of the tool."""
     with connect(config.resolve({"redis_url": server.url}, {})) as connection:
         connection.flushall()
         yield connection
@@ -66,7 +66,7 @@ scores = st.one_of(
 
 @st.composite
 def damaged(draw: st.DrawFn) -> list[tuple[Any, ...]]:
-    """Commands that put jobs, and what is none, anywhere."""
+    """Commands that put jobs and other data into any place."""
     commands: list[tuple[Any, ...]] = []
     for name in draw(st.lists(st.sampled_from(IDS), unique=True)):
         body = json.dumps({"id": name, "created_at": NOW - 7})
@@ -85,7 +85,7 @@ def damaged(draw: st.DrawFn) -> list[tuple[Any, ...]]:
 
 
 def counted_by_hand(client: redis.Redis) -> dict[str, Any]:
-    """From what lies there, one key after the other."""
+    """Count from the stored data, one key after the other."""
     waiting = client.zrange(KEYS.waiting, 0, -1, withscores=True)
     sizes = {
         "waiting": len(waiting),

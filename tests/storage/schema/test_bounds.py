@@ -1,4 +1,4 @@
-"""What a text may become in memory is known before it is decoded."""
+"""The memory that a text can take is estimated before it is decoded."""
 
 from __future__ import annotations
 

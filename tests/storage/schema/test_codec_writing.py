@@ -31,7 +31,7 @@ PRINTABLE = [chr(code) for code in range(0x20, 0x7F)]
 
 
 def noise(size: int) -> str:
-    """Text that is no smaller as base64 of zlib."""
+    """Text that zlib and base64 do not make smaller."""
     return "".join(random.Random(size).choices(PRINTABLE, k=size))
 
 

@@ -37,7 +37,7 @@ NAMES = st.lists(ANY_TEXT | _TROUBLE, max_size=5).map("".join)
 
 
 def glob(pattern: bytes) -> re.Pattern[bytes]:
-    """Redis's glob, as far as the pattern uses it."""
+    """Match like a glob of Redis, as far as the pattern uses it."""
     translated = b"".join(
         b".*" if part == b"*" else part if part.startswith(b"[") else re.escape(part)
         for part in re.findall(rb"\[[^\]]*\]|.", pattern, re.DOTALL)

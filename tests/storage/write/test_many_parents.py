@@ -1,4 +1,4 @@
-"""A job that waits for many others is removed and restored without holding Redis up, and whole."""
+"""A job that waits for many others is removed and restored completely, without blocking Redis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The dialog of a change: its plan, its yes, its progress, its guards."""
+"""The dialog of a change: its plan, confirmation, progress and guards."""
 
 from __future__ import annotations
 

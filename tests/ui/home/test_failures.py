@@ -46,7 +46,7 @@ def test_failures_by_cause_and_the_jobs_of_one(
 
 
 def test_a_cause_that_has_not_passed_stops_its_retry(server: PrivateRedis, town: redis.Redis) -> None:
-    """With a real worker: the retried jobs fail again, and the rest stays dead."""
+    """A real worker runs the retried jobs, which fail again; the others stay dead."""
     trace = 'Traceback (most recent call last):\n  File "a.py", line 1, in f\nValueError: as asked\n'
     letters = [
         failing(f"job-{n:03}", status="failed", last_error=trace, error_traceback=trace) for n in range(200)

@@ -1,4 +1,4 @@
-"""Filters as they are typed."""
+"""Parsing of the filters that a user types."""
 
 from __future__ import annotations
 

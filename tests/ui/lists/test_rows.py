@@ -1,4 +1,4 @@
-"""Rows that are read as they come into sight."""
+"""Rows are read when they become visible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Edits: of one job in an editor, of several by paths, and what Redis holds then."""
+"""Edits of one job in an editor and of several by paths, and the jobs in Redis afterwards."""
 
 from __future__ import annotations
 

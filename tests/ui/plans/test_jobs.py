@@ -1,4 +1,4 @@
-"""Changes of jobs: what Redis holds then, and the audit trail."""
+"""Changes of jobs, and afterwards the data in Redis and the audit trail."""
 
 from __future__ import annotations
 
