@@ -10,7 +10,7 @@ import math
 import time
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -245,22 +245,30 @@ def stream_entries_after(client: redis.Redis, key: bytes, after: bytes = b"") ->
         pace.learn(len(entries), sum(len(value) for _, fields in entries for value in fields.values()))
 
 
-def strings(client: redis.Redis, keys: Sequence[bytes], pace: Pace) -> Iterator[list[bytes | None]]:
+Values = list["bytes | None"]
+
+
+def strings(client: redis.Redis, keys: Sequence[bytes], pace: Pace) -> Iterator[Values]:
     """The same as `get_many`, but in chunks, in the order of the keys."""
+    return _paced(lambda start, end: typed(keys[0], client.mget, keys[start:end]), len(keys), pace)
+
+
+def get_many(client: redis.Redis, keys: Sequence[bytes], pace: Pace) -> Values:
+    """The values of these keys; None if the key does not exist or is not a string."""
+    return [value for piece in strings(client, keys, pace) for value in piece]
+
+
+def _paced(read: Callable[[int, int], Values], size: int, pace: Pace) -> Iterator[Values]:
+    """The values at all positions up to `size`, in replies of bounded size."""
     done = 0
-    while done < len(keys):
-        piece: list[bytes | None] = []
+    while done < size:
+        piece: Values = []
         with pace.smaller():
-            piece = typed(keys[0], client.mget, keys[done : done + pace.count])
+            piece = read(done, done + pace.count)
         pace.learn(len(piece), sum(len(value) for value in piece if value is not None))
         done += len(piece)
         if piece:
             yield piece
-
-
-def get_many(client: redis.Redis, keys: Sequence[bytes], pace: Pace) -> list[bytes | None]:
-    """The values of these keys; None if the key does not exist or is not a string."""
-    return [value for piece in strings(client, keys, pace) for value in piece]
 
 
 def hash_get(client: redis.Redis, key: bytes, fields: Iterable[bytes]) -> list[bytes | None]:
@@ -272,16 +280,10 @@ def hash_get(client: redis.Redis, key: bytes, fields: Iterable[bytes]) -> list[b
     return found
 
 
-def hash_get_many(client: redis.Redis, key: bytes, fields: Sequence[bytes], pace: Pace) -> list[bytes | None]:
+def hash_get_many(client: redis.Redis, key: bytes, fields: Sequence[bytes], pace: Pace) -> Values:
     """The same as `hash_get`, but in replies of bounded size."""
-    found: list[bytes | None] = []
-    while len(found) < len(fields):
-        piece: list[bytes | None] = []
-        with pace.smaller():
-            piece = hash_get(client, key, fields[len(found) : len(found) + pace.count])
-        pace.learn(len(piece), sum(len(value) for value in piece if value is not None))
-        found.extend(piece)
-    return found
+    pieces = _paced(lambda start, end: hash_get(client, key, fields[start:end]), len(fields), pace)
+    return [value for piece in pieces for value in piece]
 
 
 def card(client: redis.Redis, command: str, key: bytes) -> int:

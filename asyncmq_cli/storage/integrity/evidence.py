@@ -25,12 +25,12 @@ from asyncmq_cli.storage.integrity.probes import (
     parents_by_set,
     parents_of,
 )
+from asyncmq_cli.storage.read import pieces
 from asyncmq_cli.storage.read.locate import expected_members, locate
 from asyncmq_cli.storage.schema.codec import (
     CorruptData,
     TooLarge,
     dumps,
-    member_ids,
     named_member,
     with_payload,
 )
@@ -161,9 +161,8 @@ class EvidenceReader:
                 missing[to_bytes(one.location.id)] = one, wanted
         keys = QueueKeys(queue)
         for place in {place for _, wanted in missing.values() for place in wanted.values()}:
-            for members in scan.zset_members(self._redis, getattr(keys, place)):
-                texts = [member for member, _ in members]
-                for name, member in zip(member_ids(texts), texts, strict=True):
+            for piece in pieces.scanned(self._redis, keys, place):
+                for name, member in zip(piece.ids, piece.members, strict=True):
                     sought = missing.get(name)
                     if sought is not None and sought[1].get(digest := digest_of(member)) == place:
                         del sought[1][digest]
@@ -276,9 +275,8 @@ def find_whole_members(
     found = ZsetMembers()
     for place in places if wanted else ():
         try:
-            for members in scan.zset_members(client, getattr(keys, place)):
-                texts = [member for member, _ in members]
-                for name, member in zip(member_ids(texts), texts, strict=True):
+            for piece in pieces.scanned(client, keys, place):
+                for name, member in zip(piece.ids, piece.members, strict=True):
                     if name in wanted:
                         _add_member(found.of, wanted[name], place, member)
         except WrongType:

@@ -13,12 +13,12 @@ from asyncmq_cli.models.values import as_number, chunked
 from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.client.connection import Command, run_pipeline
 from asyncmq_cli.storage.read.locate import read_place
+from asyncmq_cli.storage.read.sizes import PRIORITY
 from asyncmq_cli.storage.schema.job import Location
 from asyncmq_cli.storage.schema.job_dump import JobDump
 from asyncmq_cli.storage.schema.keys import PLACES, RESTORED_HASH, QueueKeys, to_bytes, to_text
 from asyncmq_cli.storage.schema.records import priority_of, record_of
 
-_PRIORITY_STEP = 10**12
 _IDS_AT_A_TIME = 200
 MOST_RELATIVES = 10_000
 """The largest set of parents or children in a backup. A script that compares or writes larger sets would
@@ -68,7 +68,7 @@ class JobDumps:
         record = record_of(Location(queue, job_id, record=dump.record))
         found: Any = self._redis.mget([QueueKeys(queue).waiting_seq])
         number = None if found[0] is None else as_number(to_text(found[0]))
-        return float(priority_of(record, job_id) * _PRIORITY_STEP + (number or 0))
+        return float(priority_of(record, job_id) * PRIORITY + (number or 0))
 
     def first_restores(self, runs: Collection[str]) -> dict[str, float]:
         """By run id, for the removals whose backup was restored before: when the first restore began, in
