@@ -45,26 +45,19 @@ class AdminError(Exception):
 
     code = "error"
     exit_code: int = ExitStatus.FAILED
+    cause = ""
+    facts: Mapping[str, Any] = {}
     excerpt: Sequence[str] = ()
     """Lines between the error and its hint that show people the wrong position in their input."""
 
     def __init__(
-        self,
-        message: str,
-        *,
-        hint: str | None = None,
-        details: Mapping[str, Any] | None = None,
-        cause: str = "",
-        facts: Mapping[str, Any] | None = None,
+        self, message: str, *, hint: str | None = None, details: Mapping[str, Any] | None = None
     ) -> None:
-        """`details` are printed with --json. If `hint` is None, `hints.hint_for` makes a hint from `cause`
-        and `facts`, which are not printed."""
+        """`details` are printed with --json."""
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.details = dict(details or {})
-        self.cause = cause
-        self.facts = dict(facts or {})
 
 
 class OutputFailed(AdminError):
@@ -98,7 +91,8 @@ class UsageProblem(AdminError):
 
 
 class CodedError(AdminError):
-    """The base class of errors with several codes."""
+    """The base class of errors with several codes. If `hint` is None, `hints.hint_for` makes a hint from
+    `cause` and `facts`, which are not printed."""
 
     def __init__(
         self,
@@ -110,8 +104,10 @@ class CodedError(AdminError):
         cause: str = "",
         facts: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(message, hint=hint, details=details, cause=cause, facts=facts)
+        super().__init__(message, hint=hint, details=details)
         self.code = code
+        self.cause = cause
+        self.facts = facts or {}
 
 
 class RedisProblem(CodedError):

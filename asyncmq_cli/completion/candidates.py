@@ -19,7 +19,8 @@ class Place(Struct):
     """The position on a command line: the words before the one that is being typed.
 
     `given` has the values by the parameter's name; a flag has an empty list. `pending` is the option whose
-    value comes next. `problem` says that no command accepts these words.
+    value comes next. `problem` says that no command accepts these words, and `is_elsewhere` that the line is
+    for another Redis than the configured one.
     """
 
     node: Any
@@ -29,6 +30,7 @@ class Place(Struct):
     pending: Any = None
     only_arguments: bool = False
     problem: bool = False
+    is_elsewhere: bool = False
     filled: int = 0
 
     def last(self, name: str) -> str | None:
@@ -220,7 +222,9 @@ def _values(root: Any, place: Place, param: Any, current: str) -> Answer:
     if kind == COLUMNS:
         return Answer(_columns(place, current))
     if kind == COMMAND_LINE:
-        return _at(root, _without_redis(walk(root, place.given.get(param.name, []))), current)
+        inner = walk(root, place.given.get(param.name, []))
+        inner.is_elsewhere = True
+        return _at(root, inner, current)
     if kind is None:
         return Answer()
     if param.param_type_name != "argument":
@@ -250,7 +254,7 @@ def _columns(place: Place, current: str) -> list[Candidate]:
 
 
 def _live(place: Place, kind: str, current: str) -> Sequence[Candidate]:
-    if _ELSEWHERE in place.given:
+    if place.is_elsewhere:
         return []
     url = place.last("redis_url")
     if url is not None and "$" in url:
@@ -278,15 +282,6 @@ def _live(place: Place, kind: str, current: str) -> Sequence[Candidate]:
 def _may_be_a_job(place: Place, param: Any) -> bool:
     others = {each.name for each in place.parameters}
     return param.name == "queue" and not param.required and not others.isdisjoint(("job_id", "job_ids"))
-
-
-_ELSEWHERE = "--"
-"""A key that no parameter has. It marks a line for another Redis than the one that is configured."""
-
-
-def _without_redis(place: Place) -> Place:
-    place.given[_ELSEWHERE] = []
-    return place
 
 
 def _commands(place: Place) -> list[Candidate]:

@@ -26,6 +26,7 @@ from asyncmq_cli.errors import Interrupted, OutputClosed, OutputFailed, UsagePro
 
 _PATIENCE = 2.0
 """Seconds that the reader has for each remaining piece of output after a signal."""
+_STDERR = 2
 _LONGEST_POLL = 3600.0
 _LONGEST_LINE = 1024 * 1024
 _MOST = 256 * 1024 * 1024
@@ -37,8 +38,8 @@ def guard_streams() -> None:
         _open_if_closed(number)
     if sys.stdin is None:
         sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
-    sys.stdout = _rebuilt(sys.stdout, _Stdout(1), "surrogateescape")
-    sys.stderr = _rebuilt(sys.stderr, _Stderr(2), "backslashreplace")
+    sys.stdout = _rebuilt(sys.stdout, 1, "surrogateescape")
+    sys.stderr = _rebuilt(sys.stderr, _STDERR, "backslashreplace")
 
 
 def _open_if_closed(number: int) -> None:
@@ -49,15 +50,15 @@ def _open_if_closed(number: int) -> None:
         os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
 
 
-def _rebuilt(stream: TextIO | None, raw: _Writer, errors: str) -> TextIO:
-    """A stream like the given one that writes to `raw`."""
+def _rebuilt(stream: TextIO | None, number: int, errors: str) -> TextIO:
+    """A safe stream like the given one that writes to the descriptor `number`."""
     before: Any = stream
     return io.TextIOWrapper(
-        io.BufferedWriter(raw),
+        io.BufferedWriter(_Writer(number)),
         encoding="utf-8" if before is None else before.encoding,
         errors=errors if before is None else before.errors,
         # With PYTHONUNBUFFERED, Python does not report line buffering for stderr.
-        line_buffering=before is None or before.line_buffering or isinstance(raw, _Stderr),
+        line_buffering=before is None or before.line_buffering or number == _STDERR,
     )
 
 
@@ -81,24 +82,13 @@ class _Writer(io.FileIO):
                 select.select([], [self], [])
         except OSError as exc:
             self._is_lost = True
-            self._lose(exc)
-            return size
+            # An error of stderr cannot be reported anywhere.
+            if self.fileno() == _STDERR:
+                return size
+            if isinstance(exc, BrokenPipeError):
+                raise OutputClosed from exc
+            raise OutputFailed(exc) from exc
         return written
-
-    def _lose(self, exc: OSError) -> None:
-        raise NotImplementedError
-
-
-class _Stdout(_Writer):
-    def _lose(self, exc: OSError) -> None:
-        if isinstance(exc, BrokenPipeError):
-            raise OutputClosed from exc
-        raise OutputFailed(exc) from exc
-
-
-class _Stderr(_Writer):
-    def _lose(self, exc: OSError) -> None:
-        """Do nothing: an error of stderr cannot be reported anywhere."""
 
 
 def rest(stream: TextIO, seconds: float) -> None:
