@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -206,8 +207,6 @@ def _check(path: Path, settings: Mapping[str, Any], keys: Mapping[str, Kind], wh
 
 
 def _parse_toml(path: Path, text: str) -> dict[str, Any]:
-    import sys
-
     if sys.version_info >= (3, 11):
         import tomllib
     else:

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from asyncmq_cli.cli.help.help_pages import GLOBAL
+from asyncmq_cli.cli.help import help_pages
 from asyncmq_cli.cli.options import require_choice
 from asyncmq_cli.cli.params import GLOBAL_OPTIONS, OUTPUT, Options, extra_options, output_option
 from asyncmq_cli.errors import JobNotFound, QueueNotFound, UsageProblem
@@ -40,8 +40,9 @@ from asyncmq_cli.system.process import interruption
 if TYPE_CHECKING:
     from asyncmq_cli.cli.session import Session
 
+HELP = ("--help", "-h")
 # If extra arguments are allowed, Typer returns them instead of refusing them with its own message.
-CONTEXT = {"help_option_names": ["--help", "-h"], "allow_extra_args": True}
+CONTEXT = {"help_option_names": list(HELP), "allow_extra_args": True}
 
 _AGAIN = frozenset(
     ("redis_url", "context", "settings", "python", "timeout", "actor", "output", "jq", "color", "confirm")
@@ -62,13 +63,11 @@ class _Text:
 def _for_help(ctx: Any, args: list[str]) -> list[str]:
     """The words to parse, without the `--all` of `--help --all`, which prints the help with all options: most
     commands have no --all themselves."""
-    from asyncmq_cli.cli.help.help_pages import HELP_ALL, LINE
-
     options = args[: args.index("--")] if "--" in args else args
-    ctx.meta.setdefault(LINE, tuple(options))
-    if "--all" not in options or not {"--help", "-h"}.intersection(options):
+    ctx.meta.setdefault(help_pages.LINE, tuple(options))
+    if "--all" not in options or not set(HELP).intersection(options):
         return args
-    ctx.meta[HELP_ALL] = True
+    ctx.meta[help_pages.HELP_ALL] = True
     return [word for word in args if word != "--all"]
 
 
@@ -138,8 +137,6 @@ class Command(_Ours, TyperCommand):
         return ["[OPTIONS]", *(str(p.metavar or p.name) for p in arguments)]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        from asyncmq_cli.cli.help import help_pages
-
         help_pages.write_options(self.get_params(ctx), ctx, formatter)
 
 
@@ -150,11 +147,9 @@ class _Group(_Ours, TyperGroup):
 
     def entries(self) -> Iterator[tuple[str, str, bool]]:
         """Yield, for each visible command, its name, its line in the help, and whether it is a noun."""
-        from asyncmq_cli.cli.help.help_pages import summary
-
         for name, command in self.commands.items():
             if not command.hidden:
-                yield name, summary(command), False
+                yield name, help_pages.summary(command), False
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         word = args[0]
@@ -165,13 +160,10 @@ class _Group(_Ours, TyperGroup):
         return super().resolve_command(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        from asyncmq_cli.cli.help import help_pages
-
         help_pages.write_commands(self.entries(), self.title, formatter)
         help_pages.write_options(self.get_params(ctx), ctx, formatter)
 
 
-HELP = ("--help", "-h")
 _ALIASES = {"ls": "list", "get": "show", "describe": "show", "rm": "remove", "delete": "remove"}
 
 
@@ -192,8 +184,6 @@ class Verbs(_Group):
         return super().parse_args(ctx, args)
 
     def format_help_text(self, ctx: Any, formatter: Any) -> None:
-        from asyncmq_cli.cli.help import help_pages
-
         super().format_help_text(ctx, formatter)
         help_pages.write_examples(self.commands.values(), formatter)
 
@@ -242,8 +232,6 @@ class LazyCommands(_Group):
             yield from ((name, text, table is self.nouns) for name, text in table.items())
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        from asyncmq_cli.cli.help import help_pages
-
         help_pages.write_environment(formatter)
 
 
@@ -353,7 +341,7 @@ def _options(
     extras: Sequence[str | Options], formats: Sequence[str], without: Sequence[str], *, is_list: bool
 ) -> Options:
     """The global options and the options of the sets, in the order of the help."""
-    output = output_option(formats, OUTPUT if is_list else GLOBAL) if formats else {}
+    output = output_option(formats, OUTPUT if is_list else help_pages.GLOBAL) if formats else {}
     sets = extra_options(*extras)
     # A set may redefine a global option with an additional short name.
     every = {**sets, **(output if is_list else {}), **GLOBAL_OPTIONS, **sets, **output}

@@ -14,6 +14,7 @@ from asyncmq_cli import config as configuration
 from asyncmq_cli.cli.options import asked_format
 from asyncmq_cli.durations import age
 from asyncmq_cli.errors import NotConfirmed, UsageProblem
+from asyncmq_cli.models.changes import Guard
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import Guard
@@ -81,7 +82,6 @@ class Session:
     @cached_property
     def guard(self) -> Guard:
         """The guard that every change must pass. Raises NotConfirmed if `--confirm` names another context."""
-        from asyncmq_cli.models.changes import Guard
 
         def ask(deed: str) -> None:
             from asyncmq_cli.cli.changes import confirm
@@ -111,8 +111,6 @@ class Session:
         """A session for another thread, with the same settings and its own connection. It collects warnings
         instead of printing them, and its guard refuses instead of asking. `source` is the source in its
         audit events."""
-        from asyncmq_cli.models.changes import Guard
-
         twin = Session(self.flags)
         twin.__dict__.update(config=self.config, guard=Guard(self.config.guard))
         twin.guard.confirmed = self.guard.confirmed

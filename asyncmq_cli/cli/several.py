@@ -6,6 +6,7 @@ cannot be reached becomes a row with its error.
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ import typer
 from msgspec import Struct
 from msgspec.structs import replace
 
+from asyncmq_cli import contexts
 from asyncmq_cli.cli.session import Session, open_session
 from asyncmq_cli.errors import AdminError, UsageProblem
 from asyncmq_cli.exit_status import CheckStatus
@@ -27,10 +29,6 @@ _NUMBER = re.compile(r"(?P<label>'(?:[^']|'')+'|[^\s=']+)=(?P<value>\S+)")
 
 
 def _names(flags: Mapping[str, Any]) -> list[str]:
-    import os
-
-    from asyncmq_cli import contexts
-
     file = contexts.read(os.environ)
     if "all_contexts" in flags:
         if flags.get("context") or flags.get("redis_url"):

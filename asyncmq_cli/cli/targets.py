@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -46,8 +47,6 @@ def queue_names(session: Session, given: Sequence[str], *, may_be_none: bool = T
 def words(session: Session, given: Sequence[str], *, may_be_none: bool = True) -> list[str]:
     """The words, with `-` replaced by the lines of standard input, unchanged. If `may_be_none`, a note is
     printed if there are none."""
-    import sys
-
     found: list[str] = []
     for word in given:
         if word != STDIN:

@@ -17,6 +17,7 @@ from asyncmq_cli.durations import age
 from asyncmq_cli.durations import interval as interval_of
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.audit.actions import ACTIONS
+from asyncmq_cli.models.changes import AuditEvent
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import AuditEvent
@@ -166,7 +167,6 @@ def tail(
 
 
 def _print_one(session: Session, found: AuditEvent | Outage) -> None:
-    from asyncmq_cli.models.changes import AuditEvent
     from asyncmq_cli.output.tables import audit
 
     if not isinstance(found, AuditEvent):

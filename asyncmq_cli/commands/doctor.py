@@ -18,6 +18,7 @@ from asyncmq_cli.cli.params import DryRunOption, ReasonOption, YesOption
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.targets import queue_names
 from asyncmq_cli.errors import RedisProblem, UsageProblem, command_line, did_you_mean, nearest
+from asyncmq_cli.models.values import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,7 +157,6 @@ def _table(session: Session, findings: Sequence[Finding]) -> None:
 
 
 def _ask(session: Session, diagnosis: Diagnosis, codes: list[str]) -> None:
-    from asyncmq_cli.models.values import counted
     from asyncmq_cli.output.text import checks
 
     meant = [one for one in diagnosis.findings if session.repairs.makes(one.code, codes)]

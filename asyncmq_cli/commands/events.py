@@ -17,7 +17,7 @@ from asyncmq_cli.cli.session import Session
 from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.commands.metrics import NoRecordOption
 from asyncmq_cli.errors import UsageProblem
-from asyncmq_cli.models.monitoring.snapshots import EVENTS, RUNTIME
+from asyncmq_cli.models.monitoring.snapshots import EVENTS, RUNTIME, RuntimeEvent, Snapshot
 
 if TYPE_CHECKING:
     from asyncmq_cli.services.monitoring.events import Event, TailOptions
@@ -125,7 +125,6 @@ class _Watch:
         self._happenings = Happenings(causes_of(session.store))
 
     def show(self, event: Event) -> None:
-        from asyncmq_cli.models.monitoring.snapshots import Snapshot
         from asyncmq_cli.output.text import events
 
         out = self._session.out
@@ -179,7 +178,6 @@ class _Heartbeat:
 
 
 def _data(session: Session, event: Event) -> Any:
-    from asyncmq_cli.models.monitoring.snapshots import RuntimeEvent
     from asyncmq_cli.output.json import snapshots
 
     if isinstance(event.of, RuntimeEvent):

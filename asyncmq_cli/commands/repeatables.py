@@ -29,6 +29,7 @@ from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.targets import words
 from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.models.values import counted
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.repeatables import Repeatable, RepeatableChange
@@ -316,7 +317,6 @@ def remove(
 def _ask(session: Session, queue: str, addresses: Sequence[Address], would: Change) -> None:
     """Ask for confirmation to remove these definitions. Those that cannot be removed are reported by the
     removal itself."""
-    from asyncmq_cli.models.values import counted
     from asyncmq_cli.output.redaction import redact
     from asyncmq_cli.output.text import reports
     from asyncmq_cli.services.repeatables.plans import each

@@ -17,6 +17,7 @@ from asyncmq_cli.cli.targets import has_filter
 from asyncmq_cli.cli.targets import job_ids as ids_named
 from asyncmq_cli.errors import OutputFailed, UsageProblem
 from asyncmq_cli.models.monitoring.waits import WAIT_GOALS
+from asyncmq_cli.models.values import ENDED_STATES
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.monitoring.waits import StateChange, WaitReport
@@ -136,7 +137,6 @@ def _print_changes(session: Session, bar: Waiting, changes: Sequence[StateChange
 def _matching(session: Session, queue: str) -> list[str]:
     """The ids of the jobs that match the filter and have not ended."""
     from asyncmq_cli.models.jobs import QueueScope
-    from asyncmq_cli.models.values import ENDED_STATES
 
     jobs = session.jobs.matching(QueueScope.of(queue), "all", session.filter)
     found = [job.id for job in jobs if job.id and job.status not in ENDED_STATES]

@@ -24,6 +24,7 @@ from asyncmq_cli.errors import (
     WaitTimeout,
     command_line,
 )
+from asyncmq_cli.models.values import counted
 from asyncmq_cli.system import process
 
 if TYPE_CHECKING:
@@ -137,7 +138,6 @@ def _idleness(session: Session, chosen: Selection, options: ChangeOptions) -> li
 
 def _found(session: Session, targets: Targets, options: ChangeOptions) -> Selection:
     """The jobs that the filter selects. An unknown queue or group is recorded as a failed attempt."""
-    from asyncmq_cli.models.values import counted
     from asyncmq_cli.services.changes.selection import ChangeRequest, Selection
 
     try:

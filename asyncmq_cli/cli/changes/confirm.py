@@ -4,13 +4,14 @@ undone."""
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from asyncmq_cli.errors import NotConfirmed, command_line
+from asyncmq_cli.errors import NotConfirmed, command_line, did_you_mean
 from asyncmq_cli.system.process import interruption
 
 if TYPE_CHECKING:
@@ -107,8 +108,6 @@ def ask(
 def of_new_queue(queue: str, near: Sequence[str]) -> str:
     """A warning that this queue does not exist yet, with similar names: no worker would read a mistyped
     queue."""
-    from asyncmq_cli.errors import did_you_mean
-
     return "; ".join(filter(None, (f"there is no queue named {queue!r} yet", did_you_mean(near))))
 
 
@@ -183,8 +182,6 @@ def _answer(session: Session, lines: Sequence[str]) -> str:
 def of_preview(verb: str, preview: ChangeReport, remarks: Sequence[str]) -> Confirmation:
     """The confirmation of the changes that a dry run found. Raises the error that ended the dry run, if
     any."""
-    from collections import Counter
-
     if preview.interrupted is not None:
         raise preview.interrupted
     chosen = [result for result in preview.results if result.error is None]

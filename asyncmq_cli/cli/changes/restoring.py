@@ -12,6 +12,8 @@ from asyncmq_cli.cli.changes.bulk import of_overflow, report_change
 from asyncmq_cli.cli.options import argument, option, require_event_id
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.targets import ChangeOptions, words
+from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.models.values import counted
 
 if TYPE_CHECKING:
     from asyncmq_cli.services.backup.reader import Backup, Entry
@@ -33,7 +35,6 @@ def restore_edits(
     session: Session, events: Sequence[str], file: str | None, options: ChangeOptions, *, force: bool
 ) -> None:
     """Undo the edits that these audit events recorded."""
-    from asyncmq_cli.errors import UsageProblem
     from asyncmq_cli.services.backup.restore import TakeBackRequest
 
     if file is not None or force:
@@ -48,7 +49,6 @@ def restore_edits(
 def restore_jobs(
     session: Session, file: str | None, job_ids: list[str] | None, options: ChangeOptions, *, force: bool
 ) -> None:
-    from asyncmq_cli.errors import UsageProblem
     from asyncmq_cli.output.terminal import progress
     from asyncmq_cli.services.backup.reader import STANDARD_INPUT, Backup
 
@@ -111,7 +111,6 @@ def _ask(session: Session, backup: Backup, chosen: Sequence[Entry], remarks: Seq
 def _beside_jobs(backup: Backup) -> str:
     """The parts of queues that are not jobs, and the edits, as text; "" if there are none."""
     from asyncmq_cli.models.queues import names_of
-    from asyncmq_cli.models.values import counted
 
     counts: Counter[str] = Counter()
     for part in backup.parts:
@@ -123,8 +122,6 @@ def _beside_jobs(backup: Backup) -> str:
 def _warn(session: Session, backup: Backup, *, whole: bool) -> None:
     kept = sum(1 for entry in backup.entries.values() if entry.removed is False)
     if kept and whole:
-        from asyncmq_cli.models.values import counted
-
         session.out.remark("warning", f"{counted(kept, 'job')} of the backup were not removed")
     if backup.cut_line is not None:
         session.out.remark(

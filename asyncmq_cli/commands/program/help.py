@@ -9,7 +9,7 @@ import typer
 
 from asyncmq_cli.cli.around_typer import CONTEXT, Command, lone
 from asyncmq_cli.cli.options import argument
-from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.errors import UsageProblem, nearest
 
 app = lone()
 
@@ -43,7 +43,6 @@ def help_(
 def _print_document(root: Any, wanted: str) -> None:
     """`wanted` is a noun or a command, or empty for all."""
     from asyncmq_cli.cli.help import command_tree
-    from asyncmq_cli.errors import nearest
     from asyncmq_cli.output.json import program
     from asyncmq_cli.output.json.text import encode
 

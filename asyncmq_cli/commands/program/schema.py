@@ -7,7 +7,7 @@ from typing import Annotated
 from asyncmq_cli.cli.around_typer import command, lone
 from asyncmq_cli.cli.options import argument
 from asyncmq_cli.cli.session import Session
-from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.errors import UsageProblem, nearest
 
 app = lone()
 
@@ -36,7 +36,6 @@ def schema(session: Session, name: NameArg = None) -> None:
       asyncmq schema
       asyncmq schema jobs > jobs.schema.json
     """
-    from asyncmq_cli.errors import nearest
     from asyncmq_cli.output.json import program
     from asyncmq_cli.output.tables.columns import Column
 
