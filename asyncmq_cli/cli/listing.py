@@ -3,6 +3,7 @@ not be read."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from msgspec import Struct
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _USUAL_SIZE, _LARGEST = 20, 1000
 _PROBLEMS_NAMED = 5
+_ENCODED_AT_ONCE = 4 * 1024 * 1024
+"""Bytes. An encoded piece is not much larger, so that large jobs do not add up."""
 _EVERYWHERE = "--state all searches every state"
 
 Listed = TypeVar("Listed", "Job", "Repeatable")
@@ -197,14 +200,62 @@ def order_of_all(session: Session, sort: str | None, usual: str = "newest") -> s
 
 def print_every(session: Session, scope: QueueScope, state: str | None, jobs: Iterable[Job]) -> None:
     """Print every job as it is read: an object, a row or an id per line."""
-    from asyncmq_cli.output.json import documents
-
-    secrets = session.show_secrets
-    one = documents.dead_job_line if state is None else documents.job_line
     if session.out.format == "ndjson":
         jobs = (job.whole() for job in jobs)
     rows, columns = _rows(session, scope.queue, state, warning_of_problems(session, jobs))
-    session.listing(rows, columns, list, lambda job: one(job, show_secrets=secrets))
+    session.listing(rows, columns, list, _document(session, state))
+
+
+class Encoded(Struct):
+    """The first of some jobs as NDJSON, and those of them that could not be read in full, without their
+    records."""
+
+    lines: bytes
+    total: int
+    problems: list[Job]
+
+
+def print_shared(
+    session: Session,
+    state: str | None,
+    shared: Callable[[Callable[[Iterator[Job]], Encoded]], Iterable[tuple[Encoded | None, Iterator[Job]]]],
+) -> None:
+    """Print every job as NDJSON, with the help of other processes. `shared` is `JobService.shared` for these
+    jobs. What `print_every` prints in the order found is the same."""
+    from asyncmq_cli.output.json.text import encode
+
+    document = _document(session, state)
+
+    def encoded(jobs: Iterator[Job]) -> Encoded:
+        lines: list[bytes] = []
+        problems: list[Job] = []
+        size = 0
+        for job in jobs:
+            whole = job.whole()
+            lines.append(encode(document(whole)) + b"\n")
+            size += len(lines[-1])
+            if whole.problem is not None:
+                problems.append(replace(whole, record=None, text=None))
+            if size >= _ENCODED_AT_ONCE:
+                break
+        return Encoded(b"".join(lines), len(lines), problems)
+
+    def problems() -> Iterator[Job]:
+        for done, rest in shared(encoded):
+            piece = encoded(rest) if done is None else done
+            while piece.total:
+                session.out.encoded(piece.lines)
+                yield from piece.problems
+                piece = encoded(rest)
+
+    warn_of_problems(session, problems())
+
+
+def _document(session: Session, state: str | None) -> Callable[[Job], Any]:
+    from asyncmq_cli.output.json import documents
+
+    one = documents.dead_job_line if state is None else documents.job_line
+    return partial(one, show_secrets=session.show_secrets)
 
 
 def note_no_match(session: Session, state: str, others: str | None = _EVERYWHERE) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from asyncmq_cli.cli import listing
@@ -53,6 +54,9 @@ def list_(
     asked, scope = Paging(page, size), session.scope(queue)
     if asked.is_of_all(session):
         order = listing.order_of_all(session, sort)
+        if order is None and session.out.prints_lines:
+            listing.print_shared(session, None, partial(session.dlq.shared, scope, session.filter))
+            return
         jobs = session.dlq.every(scope, session.filter, sort=order)
         listing.print_every(session, scope, None, listing.noting_no_match(session, scope, jobs, None))
         return

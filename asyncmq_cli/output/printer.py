@@ -177,6 +177,15 @@ class Printer:
         else:
             self._write_all(piece for document in documents for piece in self._form.pieces(document))
 
+    @property
+    def prints_lines(self) -> bool:
+        """Whether each object of a list is printed as one line of JSON, as it is."""
+        return self.format == "ndjson" and self._form.jq is None and not self._form.yaml
+
+    def encoded(self, lines: bytes) -> None:
+        """Print encoded documents, each with its line end."""
+        self._write_bytes(lines)
+
     def pairs(self, document: Mapping[str, Any]) -> None:
         """Print the names and values of a document for pipes, one pair per line."""
         if self.format == "csv":

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.audit.actions import Rights
     from asyncmq_cli.models.changes import Guard
     from asyncmq_cli.storage.client.push import RuntimeEvents
+    from asyncmq_cli.storage.client.scan import Pace
     from asyncmq_cli.storage.integrity.candidates import QueueWalk
     from asyncmq_cli.storage.integrity.damaged_keys import DamagedKeys
     from asyncmq_cli.storage.integrity.evidence import EvidenceReader
@@ -245,13 +246,23 @@ class Store:
         repeating: Collection[str] = (),
         *,
         with_children: bool = False,
+        pace: Pace | None = None,
     ) -> list[Location]:
         """The location of each of these jobs, with its members of the sorted sets in `places`. `problem` is
         set on a location that could not be read. For the jobs in `repeating`, all dead letters are read. The
-        number of children is read if `with_children` is set or `places` has all sorted sets."""
+        number of children is read if `with_children` is set or `places` has all sorted sets. `pace` is kept
+        from one call to the next if many jobs are located."""
         from asyncmq_cli.storage.read.locate import locate
 
-        return locate(self._redis, queue, job_ids, places, repeating=repeating, with_children=with_children)
+        return locate(
+            self._redis,
+            queue,
+            job_ids,
+            places,
+            repeating=repeating,
+            with_children=with_children,
+            pace=pace,
+        )
 
     def find_jobs(self, queues: Sequence[str], job_ids: Sequence[str]) -> dict[str, list[str]]:
         """By id, the queues that have such a job. Takes one round trip for many ids. Warns about keys that

@@ -150,14 +150,14 @@ def test_jobs_that_moved_are_reported_and_the_others_changed(
     from asyncmq_cli.services.changes import selection
 
     bury(client, [dead(n) for n in range(5)])
-    real = selection.select
+    real = selection.select_shared
 
     def select_then_lose(*args: Any) -> Any:
         chosen = real(*args)
         library.with_backend(server.url, lambda opened: opened.retry_job(QUEUE, "job-00002"))
         return chosen
 
-    monkeypatch.setattr(selection, "select", select_then_lose)
+    monkeypatch.setattr(selection, "select_shared", select_then_lose)
     result = cli("dlq", "retry", QUEUE, "--all", "--yes", "--json")
     assert result.code == 1
     assert (result.json["matched"], result.json["succeeded"], result.json["failed"]) == (5, 4, 1)

@@ -163,18 +163,18 @@ def chosen_jobs(session: Session, targets: Targets) -> Selection:
 
 
 def _selection(session: Session, targets: Targets) -> Selection:
-    from asyncmq_cli.services.changes.selection import Share, select
+    from asyncmq_cli.services.changes.selection import Share, keys_of, select_shared
 
     wanted, scope = session.filter, session.scope(targets.queue)
     if targets.dead:
-        jobs = session.dlq.matching(scope, wanted)
+        pieces = session.dlq.shared(scope, wanted, keys_of)
     else:
         states = (targets.state or targets.default_state, *targets.more_states)
-        jobs = chain.from_iterable(session.jobs.matching(scope, state, wanted) for state in states)
+        pieces = chain.from_iterable(session.jobs.shared(scope, state, wanted, keys_of) for state in states)
     limit, percent = session.flags.get("limit"), parse.percent_of(session.flags, "percent", "--percent")
     if limit is not None and percent is not None:
         raise UsageProblem("--limit and --percent exclude each other")
-    return select(jobs, Share(limit=limit, percent=percent))
+    return select_shared(pieces, Share(limit=limit, percent=percent))
 
 
 def _ask(session: Session, confirmation: confirm.Confirmation) -> None:
@@ -381,10 +381,11 @@ def obliterate_queue(session: Session, queue: str, options: ChangeOptions, *, fo
 
 def _every_job(session: Session, queue: str, options: ChangeOptions) -> Selection:
     """All jobs of the queue. An unknown queue is recorded as a failed attempt."""
-    from asyncmq_cli.services.changes.selection import ChangeRequest, Selection, Share, select
+    from asyncmq_cli.services.changes.selection import ChangeRequest, Selection, Share, keys_of, select_shared
 
     try:
-        return select(session.jobs.matching(session.scope(queue), "all", session.filter), Share())
+        pieces = session.jobs.shared(session.scope(queue), "all", session.filter, keys_of)
+        return select_shared(pieces, Share())
     except QueueNotFound as exc:
         if not options.dry_run:
             nothing = ChangeRequest(queue, Selection({}), options.reason, noun="queue")

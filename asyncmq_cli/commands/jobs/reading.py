@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from asyncmq_cli import durations
@@ -96,6 +97,9 @@ def list_(
     usual = "queue" if state == "delayed" and not session.out.for_programs else "newest"
     if asked.is_of_all(session):
         order = listing.order_of_all(session, sort, usual)
+        if order is None and session.out.prints_lines:
+            listing.print_shared(session, state, partial(session.jobs.shared, scope, state, wanted))
+            return
         jobs = session.jobs.every(scope, state, wanted, sort=order)
         listing.print_every(session, scope, state, listing.noting_no_match(session, scope, jobs, state))
         return

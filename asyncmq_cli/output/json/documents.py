@@ -66,7 +66,7 @@ def job(value: Job, *, show_secrets: bool) -> Document:
     return _job(value, shown, shown, show_secrets=show_secrets)
 
 
-def _job(value: Job, shown: Document | None, payload: Any, *, show_secrets: bool) -> Document:
+def _job(value: Job, shown: Mapping[str, Any] | None, payload: Any, *, show_secrets: bool) -> Document:
     held = shown or {}
     return {
         "id": (value.id if show_secrets or value.id == held.get("id") else redact_text(value.id)) or None,
@@ -97,7 +97,7 @@ def job_line(value: Job, *, show_secrets: bool) -> Document:
     value = value.whole()
     if value.text is None or not prints_unchanged(value.text) or not value.id.isascii():
         return job(value, show_secrets=show_secrets)
-    record = dict(value.record or {})
+    record = value.record or {}
     shown = record if show_secrets else redact(record)
     if shown is not record:
         return _job(value, shown, shown, show_secrets=show_secrets)

@@ -44,7 +44,8 @@ def prints_unchanged(text: bytes) -> bool:
     escapes, and is not nested too deeply."""
     return (
         text.isascii()
-        and b"\\u" not in text
+        # Looking for one character takes a tenth of the time.
+        and (b"\\" not in text or b"\\u" not in text)
         and b"\n" not in text
         and b"\r" not in text
         and b"\x7f" not in text

@@ -50,9 +50,9 @@ _NUMBERS = frozenset({int, float, bool})
 _SIGNS += tuple(FOLDED)
 
 
-# A sign is searched for by its rarest letter. These letters are rare in texts, names and digits, the rarest
-# first.
-_RARE = "_/@wkvxyjqzpgu3bf-csd"
+# A sign is searched for by the first of these letters that it contains. Together they are rare in texts, so
+# few positions of a text are looked at.
+_LETTERS = "z@qxkvgy-/jpsbtc_"
 
 
 @cache
@@ -67,15 +67,16 @@ def _sign_in_json() -> re.Pattern[bytes]:
 
 
 def _any_of(words: Iterable[str]) -> str:
-    """A pattern that matches in any of these words. It starts at the rarest letter of a word, with a
-    lookbehind for the letters before it, because a plain alternation would try each word at each position."""
-    by_rarest: dict[str, list[str]] = {}
+    """A pattern that matches in any of these words. It starts at one letter of a word, because a plain
+    alternation would try each word at each position. The letters before it are checked last: what follows it
+    is cheaper to check, and rarely matches."""
+    by_letter: dict[str, list[str]] = {}
     for word in words:
-        at = min(range(len(word)), key=lambda i: (_RARE + word[i]).index(word[i]))
-        before = f"(?<={re.escape(word[: at + 1])})" if at else ""
-        rest = re.escape(word[at + 1 :]) + _BEHIND.get(word, "")
-        by_rarest.setdefault(word[at], []).append(before + rest)
-    return "|".join(f"{re.escape(rarest)}(?:{'|'.join(rests)})" for rarest, rests in by_rarest.items())
+        letter = next((letter for letter in _LETTERS if letter in word), word[0])
+        at = word.index(letter)
+        whole = f"(?<={re.escape(word)})" if at else ""
+        by_letter.setdefault(letter, []).append(re.escape(word[at + 1 :]) + whole + _BEHIND.get(word, ""))
+    return "|".join(f"{re.escape(letter)}(?:{'|'.join(rests)})" for letter, rests in by_letter.items())
 
 
 def redact(value: Any) -> Any:

@@ -18,7 +18,11 @@ def rfc3339(timestamp: float | None) -> str | None:
         moment = datetime.fromtimestamp(timestamp, tz=timezone.utc)
     except (ValueError, OverflowError, OSError):
         return None
-    return moment.isoformat(timespec="microseconds")
+    import orjson
+
+    # This takes half the time of `isoformat`, but leaves out microseconds that are zero.
+    text = orjson.dumps(moment).decode("ascii")[1:-1]
+    return text if moment.microsecond else f"{text[:19]}.000000{text[19:]}"
 
 
 def date(timestamp: float) -> str:

@@ -182,12 +182,14 @@ class JobRunner(Runner):
     ) -> Iterator[Step]:
         """Yield batches to send together, and refusals. Changes nothing and records nothing."""
         missing = self._missing(queue)
-        pace = Pace(start=_FIRST_LOCATED, piece_bytes=_LOCATED_BYTES)
+        pace, of_records = Pace(start=_FIRST_LOCATED, piece_bytes=_LOCATED_BYTES), Pace()
         counted = Counter(job_ids)
         repeating = self._repeating(queue, counted) if missing is None and "dlq" in places else set()
         rest = iter(counted)
         while piece := list(islice(rest, min(pace.count, LOCATED_AT_A_TIME))):
-            locations = self.store.locate(queue, piece, places, repeating, with_children=self.with_children)
+            locations = self.store.locate(
+                queue, piece, places, repeating, with_children=self.with_children, pace=of_records
+            )
             if missing is not None:
                 # A job's record alone does not make a queue, but `jobs show` finds such a job.
                 nowhere = [one for one in locations if not one.exists]

@@ -92,17 +92,38 @@ class ChangeRequest(Struct, frozen=True):
     verb: str | None = None
 
 
+SelectionKey = tuple[float, str, str, str]
+"""What a selection keeps of a job: its time, id, queue and state. Jobs are sorted by it."""
+
+
+def keys_of(jobs: Iterable[Job]) -> list[SelectionKey]:
+    return [(job.moment, job.id, sys.intern(job.queue), sys.intern(job.status)) for job in jobs]
+
+
 def select(jobs: Iterable[Job], share: Share) -> Selection:
-    """Select the oldest jobs of all queues together. Keeps a time, an id, a queue and a state in memory for
-    each match; with a `limit`, only for the selected jobs."""
+    """Select the oldest jobs of all queues together. Keeps a key in memory for each match; with a `limit`,
+    only for the selected jobs."""
+    return _of_keys((key for job in jobs for key in keys_of([job])), share)
+
+
+def select_shared(
+    pieces: Iterable[tuple[list[SelectionKey] | None, Iterator[Job]]], share: Share
+) -> Selection:
+    """The same for the pieces of `JobService.shared`, with the work `keys_of`."""
+    return _of_keys(
+        (key for done, rest in pieces for key in (keys_of(rest) if done is None else done)), share
+    )
+
+
+def _of_keys(found: Iterable[SelectionKey], share: Share) -> Selection:
     total = nameless = 0
 
-    def keys() -> Iterator[tuple[float, str, str, str]]:
+    def keys() -> Iterator[SelectionKey]:
         nonlocal total, nameless
-        for job in jobs:
-            if job.id:
+        for key in found:
+            if key[1]:
                 total += 1
-                yield job.moment, job.id, sys.intern(job.queue), sys.intern(job.status)
+                yield key
             else:
                 nameless += 1
 

@@ -3,9 +3,9 @@ children."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -15,11 +15,13 @@ from asyncmq_cli.models.values import DEAD_STATES, chunked
 from asyncmq_cli.services.jobs.filter import Matcher
 from asyncmq_cli.services.jobs.lookup import holding, in_each, job_not_found, require_queue
 from asyncmq_cli.services.jobs.pages import Page, every, every_unfiltered, filtered, unfiltered
+from asyncmq_cli.system import parallel
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.jobs import Job, QueueScope
     from asyncmq_cli.storage.store import Store
 
+R = TypeVar("R")
 
 _FEW = 500
 """At most this many jobs are searched to find the states in which a filter matches."""
@@ -41,6 +43,32 @@ def _matching(
 
         return of_known_group(store, scope, wanted, matches, jobs)
     return filter(matches, jobs) if wanted.narrows else jobs
+
+
+def _shared(
+    store: Store, scope: QueueScope, state: str, wanted: JobFilter, work: Callable[[Iterator[Job]], R]
+) -> Iterator[tuple[R | None, Iterator[Job]]]:
+    """The pieces of `JobService.shared`."""
+    matches = Matcher(wanted, store.now())
+
+    def pages(queue: str) -> Iterator[tuple[str, Any]]:
+        return ((queue, page) for page in store.jobs.pages(queue, state, matches.prefilter))
+
+    def done(item: tuple[str, Any]) -> tuple[R, int]:
+        taken = 0
+
+        def jobs() -> Iterator[Job]:
+            nonlocal taken
+            for job in store.jobs.of_page(*item):
+                taken += 1
+                yield job
+
+        return work(filter(matches, jobs())), taken
+
+    found = in_each(store, scope, holding(store, scope, state), pages)
+    for (queue, page), reply in parallel.shared(done, found):
+        result, taken = reply or (None, 0)
+        yield result, filter(matches, store.jobs.of_page(queue, page, taken))
 
 
 class JobService:
@@ -99,6 +127,17 @@ class JobService:
 
         jobs = in_each(self._store, scope, queues, read)
         return _matching(self._store, scope, wanted, matches, jobs)
+
+    def shared(
+        self, scope: QueueScope, state: str, wanted: JobFilter, work: Callable[[Iterator[Job]], R]
+    ) -> Iterator[tuple[R | None, Iterator[Job]]]:
+        """The jobs of `matching`, in the order found, in pieces, so that other processes can do a part of the
+        work: what `work` returned for the first jobs of a piece, and the jobs that it has left. It need not
+        take all jobs that it is given. For a filter with a failure group, all jobs are left."""
+        _require(self._store, scope)
+        if wanted.group.strip() or state == "repeatable":
+            return iter([(None, self.matching(scope, state, wanted))])
+        return _shared(self._store, scope, state, wanted, work)
 
     def elsewhere(self, scope: QueueScope, state: str | None, wanted: JobFilter) -> dict[str, int] | None:
         """By state, how many jobs in other states of the queue match. None if that would read more than a few
@@ -201,6 +240,15 @@ class DlqService:
         read = partial(self._store.jobs.in_state, state="dlq", prefilter=matches.prefilter)
         jobs = in_each(self._store, scope, holding(self._store, scope, "dlq"), read)
         return _matching(self._store, scope, wanted, matches, jobs)
+
+    def shared(
+        self, scope: QueueScope, wanted: JobFilter, work: Callable[[Iterator[Job]], R]
+    ) -> Iterator[tuple[R | None, Iterator[Job]]]:
+        """The jobs of `matching` in pieces, as `JobService.shared`."""
+        _require(self._store, scope)
+        if wanted.group.strip():
+            return iter([(None, self.matching(scope, wanted))])
+        return _shared(self._store, scope, "dlq", wanted, work)
 
     def groups(self, scope: QueueScope, wanted: JobFilter, by: str = "cause") -> FailureGroups:
         """The failure groups of the matching jobs, the largest first. `by` is as in FailureGroups."""

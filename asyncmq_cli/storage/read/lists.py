@@ -76,8 +76,18 @@ class JobLists:
 
         A prefilter skips jobs that certainly do not match, without decoding them; it may let others pass.
         """
-        keys = QueueKeys(queue)
-        return self._reader.to_jobs(keys, self._reader.in_state(keys, state, prefilter))
+        return self._reader.to_jobs(QueueKeys(queue), self.pages(queue, state, prefilter))
+
+    def pages(self, queue: str, state: str, prefilter: Prefilter | None = None) -> Iterator[Placed]:
+        """The stored parts of the jobs of `in_state`, some hundred at a time, for `of_page`."""
+        return self._reader.in_state(QueueKeys(queue), state, prefilter)
+
+    def of_page(self, queue: str, page: Placed, start: int = 0) -> Iterator[Job]:
+        """The jobs of a page, without the first `start` jobs."""
+        piece, found = page
+        if start:
+            piece, found = piece.only(range(start, len(piece.ids))), found[start:]
+        return self._reader.to_jobs(QueueKeys(queue), [(piece, found)])
 
     def dead_causes(self, queue: str, *, arguments: bool = False, newest: int | None = None) -> Iterator[Job]:
         """Every job in the dead-letter queue, or only the `newest` ones (a count), with only its id, its

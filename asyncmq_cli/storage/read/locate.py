@@ -37,17 +37,19 @@ def locate(
     *,
     repeating: Collection[str] = (),
     with_children: bool = False,
+    pace: scan.Pace | None = None,
 ) -> list[Location]:
     """The locations of these jobs, with their members of the sorted sets in `places`. The number of their
     children is read if `places` has all sorted sets, or `with_children` is set.
 
     A job that is where its state requires is found without reading the sorted sets. For other jobs they are
-    read once, in chunks. For the jobs in `repeating`, all dead letters are read.
+    read once, in chunks. For the jobs in `repeating`, all dead letters are read. `pace` is what earlier calls
+    have learnt about the size of records.
     """
     keys = QueueKeys(queue)
     found: list[Location] = []
     for piece in chunked(job_ids, 200):
-        found.extend(_read_fixed(client, keys, piece))
+        found.extend(_read_fixed(client, keys, piece, pace or scan.Pace()))
     if with_children or len(places) == len(PLACES):
         _count_children(client, keys, found)
     _look_where_expected(client, keys, found, places)
@@ -78,14 +80,17 @@ def find_repeating(client: redis.Redis, queue: str, job_ids: Collection[str]) ->
     return {to_text(name) for name, count in counts.items() if count > 1}
 
 
-def _read_fixed(client: redis.Redis, keys: QueueKeys, job_ids: Sequence[str]) -> list[Location]:
-    """Read everything that can be read by job id, in one or two round trips for all jobs."""
+def _read_fixed(
+    client: redis.Redis, keys: QueueKeys, job_ids: Sequence[str], pace: scan.Pace
+) -> list[Location]:
+    """Read everything that can be read by job id, in a few round trips for all jobs."""
     names = [to_bytes(job_id) for job_id in job_ids]
-    records = scan.get_many(client, [keys.record(job_id) for job_id in job_ids], scan.Pace())
-    payloads = scan.get_many(client, [keys.payload(job_id) for job_id in job_ids], scan.Pace(start=50))
-    replies = run_pipeline(
+    records = scan.get_many(client, [keys.record(job_id) for job_id in job_ids], pace)
+    parts = [keys.payload(job_id) for job_id in job_ids]
+    count, *replies = run_pipeline(
         client,
         [
+            ("EXISTS", *parts),
             ("HMGET", keys.states, *names),
             ("ZMSCORE", keys.waiting, *names),
             ("HMGET", keys.active, *names),
@@ -97,6 +102,7 @@ def _read_fixed(client: redis.Redis, keys: QueueKeys, job_ids: Sequence[str]) ->
     problem = next((reply for reply in replies if isinstance(reply, WrongType)), None)
     if problem is not None:
         return [Location(keys.queue, job_id, in_ids=True, problem=problem) for job_id in job_ids]
+    payloads = scan.get_many(client, parts, scan.Pace(start=50)) if count else [None] * len(parts)
     return [_located(keys.queue, *found) for found in zip(job_ids, records, payloads, *replies, strict=True)]
 
 
