@@ -226,7 +226,7 @@ def test_a_group_without_a_match_of_another_filter_is_not_called_missing(filled:
     assert cli("jobs", "list", QUEUE, "--group", group).code == 0
 
 
-def test_it_is_said_where_nothing_can_tell_when_to_abort(filled: None, cli: Run) -> None:
+def test_an_abort_limit_that_cannot_be_checked_is_noted(filled: None, cli: Run) -> None:
     retry = (
         "dlq",
         "retry",

@@ -83,7 +83,7 @@ def test_the_header_names_the_columns_as_fields_does(cli: Run) -> None:
     assert cli("queues", "list", "-o", "csv", "--fields", "name,dlq").lines[:2] == ["name,dlq", "mail,25"]
 
 
-def test_csv_is_no_formula_and_shows_what_a_terminal_would_obey(cli: Run) -> None:
+def test_csv_has_no_formulas_and_no_control_characters(cli: Run) -> None:
     waiting = cli("jobs", "list", QUEUE, "-o", "csv", "--fields", "id,task,prio")
     assert waiting.lines == ["id,task,prio", "'=1+1,app.évil\\x1b[31m,-3"]
     shown = dict(csv.reader(io.StringIO(cli("jobs", "show", QUEUE, "=1+1", "-o", "csv").stdout)))
@@ -160,7 +160,7 @@ def test_without_the_package_jq_the_error_names_the_extra(cli: Run, monkeypatch:
         ("queues list --sort nmae", "unknown field 'nmae'; choose from name, state"),
     ],
 )
-def test_what_does_not_go_together_is_refused(line: str, message: str, cli: Run) -> None:
+def test_options_that_contradict_each_other_are_refused(line: str, message: str, cli: Run) -> None:
     refused = cli(*line.split())
     assert refused.code == (3 if line.startswith("check") else 2)
     assert message in refused.stderr and refused.stdout == ""

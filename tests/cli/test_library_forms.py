@@ -88,7 +88,7 @@ def test_a_worker_is_started_and_ends_as_the_library_ends_it(server: PrivateRedi
     assert process.returncode in (0, -signal.SIGTERM, 128 + signal.SIGTERM)
 
 
-def test_it_is_found_as_a_program(tmp_path: Path) -> None:
+def test_the_library_is_found_as_a_program_on_path(tmp_path: Path) -> None:
     env = {**environment(None), **without_the_library(tmp_path)}
     program(tmp_path / "asyncmq", '#!/bin/sh\nprintf "%s|" "$@"; exit 7\n')
     reported = tool("worker", "start", "a b", "--concurrency", "2", env=env)
@@ -99,7 +99,7 @@ def test_it_is_found_as_a_program(tmp_path: Path) -> None:
     )
 
 
-def test_it_is_nowhere(tmp_path: Path) -> None:
+def test_a_missing_library_is_an_error_with_a_hint(tmp_path: Path) -> None:
     env = {**environment(None), **without_the_library(tmp_path)}
     reported = tool("worker", "start", "emails", env=env)
     assert (reported.returncode, reported.stdout) == (1, "")

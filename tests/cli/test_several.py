@@ -134,7 +134,7 @@ def silent() -> Iterator[int]:
         yield listening.getsockname()[1]
 
 
-def test_it_takes_the_time_of_the_slowest(operator: Operator, silent: int) -> None:
+def test_contexts_are_read_concurrently(operator: Operator, silent: int) -> None:
     slow = "\n".join(
         f'[context.slow{n}]\nredis_url = "redis://127.0.0.1:{silent}"\ntimeout = 2' for n in range(5)
     )

@@ -108,7 +108,7 @@ def test_no_table_wraps_a_line(columns: int, utc: list[str], server: PrivateRedi
         assert "…" not in table[0].split("unix:")[0], "no title is cut"
 
 
-def test_the_audit_tells_who_did_what_and_why(server: PrivateRedis, run: Run) -> None:
+def test_the_audit_shows_who_did_what_and_why(server: PrivateRedis, run: Run) -> None:
     run("--actor", "ann@host", "jobs", "retry", "mail", IDS[0], "--reason", "the mail server is back")
     run("--actor", "bob@host", "jobs", "retry", "mail", IDS[0])
     lines = on_terminal("audit", url=server.url).lines

@@ -430,7 +430,7 @@ def test_the_workers_that_are_watched_are_summed_up(mail: None, server: PrivateR
 
 
 @pytest.mark.parametrize("command", WATCHED, ids=" ".join)
-def test_it_is_refused_where_there_is_nothing_to_draw_on(command: list[str], run: Run) -> None:
+def test_watch_is_refused_without_a_terminal(command: list[str], run: Run) -> None:
     result = run(*command, "--watch")
     assert (result.code, result.stdout) == (2, "")
     assert result.stderr == (

@@ -52,7 +52,7 @@ def test_with_an_age_all_of_that_time_is_printed(cli: Run) -> None:
     assert shown(cli("audit", "--since", "1h", "--limit", "3", "--json")) == 3
 
 
-def test_where_there_are_more_a_note_says_so(cli: Run) -> None:
+def test_a_note_says_that_there_are_more_events(cli: Run) -> None:
     result = cli("audit", "--json")
     assert shown(result) == 200
     assert json.loads(result.stderr) == {"note": {"message": NOTE.format(200)}}
@@ -62,7 +62,7 @@ def test_where_there_are_more_a_note_says_so(cli: Run) -> None:
     assert cli("audit", "--ndjson").stderr == ""
 
 
-def test_where_there_are_no_more_nothing_is_said(client: redis.Redis, cli: Run) -> None:
+def test_no_note_is_printed_if_all_events_are_shown(client: redis.Redis, cli: Run) -> None:
     client.xtrim(STREAM, maxlen=200, approximate=False)
     result = cli("audit")
     assert (len(result.lines), result.stderr) == (200, "")
@@ -95,7 +95,7 @@ def test_a_limit_is_brought_within_its_bounds(cli: Run) -> None:
     assert "At most N events, 1 to 500. [default: 200; with --since or --ndjson: all]" in help_text
 
 
-def test_a_person_reads_it_under_the_table(server: PrivateRedis) -> None:
+def test_on_a_terminal_the_note_is_below_the_table(server: PrivateRedis) -> None:
     screen = on_terminal("audit", "--all", url=server.url)
     assert screen.lines[-1] == NOTE.format(200)
     assert on_terminal("audit", "--all", "--limit", "5", url=server.url).lines[-1] == NOTE.format(5)
@@ -186,7 +186,9 @@ def chained(client: redis.Redis, cli: Run) -> list[bytes]:
     return [entry_id for entry_id, _ in client.xrange(STREAM)]
 
 
-def test_a_break_is_said_with_its_place(cli: Run, client: redis.Redis, chained: list[bytes]) -> None:
+def test_a_break_of_the_chain_is_reported_with_its_place(
+    cli: Run, client: redis.Redis, chained: list[bytes]
+) -> None:
     client.xdel(STREAM, chained[1])
     result = cli("audit", "verify", "--json")
     assert (result.code, result.stderr) == (1, "")

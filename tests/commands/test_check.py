@@ -156,7 +156,7 @@ def test_how_long_jobs_wait_and_run(server: PrivateRedis, client: redis.Redis, c
     assert cli("check", "--max-oldest", "0s").stdout.endswith(" oldest=0s;0;;0\n")
 
 
-def test_a_backlog_that_nobody_takes(server: PrivateRedis, client: redis.Redis, cli: Run) -> None:
+def test_a_backlog_without_a_worker_is_critical(server: PrivateRedis, client: redis.Redis, cli: Run) -> None:
     fill(server.url, "alone", [*FIVE_WAIT[:2], ("delayed-overdue", library.job("late"))])
     result = cli("check")
     assert result.code == 2
@@ -216,7 +216,9 @@ def test_on_a_terminal_redis_that_is_away_is_said_once(tmp_path: Path) -> None:
     ]
 
 
-def test_its_numbers_are_those_of_queues_list(server: PrivateRedis, client: redis.Redis, cli: Run) -> None:
+def test_the_values_of_check_are_those_of_queues_list(
+    server: PrivateRedis, client: redis.Redis, cli: Run
+) -> None:
     jobs = [(state, library.job(state)) for state in library.STATES if state != "waiting-children"]
     fill(server.url, "tenant:a", sorted(jobs, key=lambda job: job[0].startswith("waiting")), workers=1)
     fill(server.url, "empty", [], workers=1)
@@ -332,7 +334,7 @@ def test_jobs_claimed_in_the_future_are_a_backlog_once_no_worker_lives(
     assert cli("doctor", "fast").code == 0
 
 
-def test_no_queue_at_all(client: redis.Redis, cli: Run) -> None:
+def test_check_without_any_queue_is_ok(client: redis.Redis, cli: Run) -> None:
     client.flushall()
     assert cli("check").stdout.startswith("ASYNCMQ OK - no queues\n")
 
@@ -359,7 +361,7 @@ def test_where_there_is_no_queue_there_are_no_workers_either(
     assert probes(cli("check", "--min-workers", asked, "--json"), "workers") == {None: (0, state.lower())}
 
 
-def test_redis_is_not_there(cli: Run, tmp_path: Path) -> None:
+def test_check_on_an_unreachable_redis(cli: Run, tmp_path: Path) -> None:
     url = f"unix://{tmp_path}/redis.sock"
     args = ("check", "--max-waiting", "5", "--redis-url", url)
     result = cli(*args)

@@ -138,7 +138,7 @@ def test_a_change_is_sent_once_signed_and_its_end_too(
 
 
 @pytest.mark.parametrize("form", ["slack", "pagerduty"])
-def test_what_others_take(
+def test_slack_and_pagerduty_get_their_own_documents(
     form: str, server: PrivateRedis, client: redis.Redis, receiver: Receiver, tmp_path: Path
 ) -> None:
     (tmp_path / "key").write_text("R0UTE")
@@ -267,12 +267,12 @@ def test_a_receiver_that_does_not_answer(
     assert "T0P-SECRET" not in raised.value.message
 
 
-def test_nobody_listens() -> None:
+def test_a_receiver_that_is_not_running() -> None:
     with pytest.raises(webhook.NotDelivered, match="Connection refused"):
         webhook.post("http://127.0.0.1:1/T0P-SECRET", b"{}", {})
 
 
-def test_when_it_is_tried_again() -> None:
+def test_the_pauses_between_attempts() -> None:
     retries = webhook.Retries()
 
     def pauses(*problems: tuple[bool, float]) -> list[float]:

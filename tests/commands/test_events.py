@@ -258,7 +258,7 @@ def test_people_see_the_changes_since_the_last_read(server: PrivateRedis) -> Non
         assert " jobdist " not in terminal.text and "total_jobs" not in terminal.text
 
 
-def test_that_redis_is_back_is_said_like_that_it_is_away() -> None:
+def test_the_end_of_an_outage_is_noted_like_its_start() -> None:
     with Comeback() as server:
         enqueue(server.url, "one")
         with Tail("--interval", "0.2", "--event", "overview", url=server.url) as tail:

@@ -41,7 +41,7 @@ def test_ended_jobs_are_reported_at_once(cli: Run) -> None:
     assert (error["code"], error["details"]) == ("jobs_failed", {"jobs": {"bad": "failed"}})
 
 
-def test_what_does_not_end_in_time_is_124(cli: Run) -> None:
+def test_a_follow_that_does_not_end_in_time_exits_124(cli: Run) -> None:
     result = cli("jobs", "follow", "next", "--timeout", "0.1")
     assert result.code == 124
     assert result.stderr == "error: 1 job has not ended after 0.1 s\n"
@@ -110,7 +110,7 @@ def test_wait_takes_a_filter(cli: Run) -> None:
     ("form", "jobs"),
     [("jsonl", ("--where", 'kwargs.tenant == "acme"')), ("table", ("next",)), ("tsv", ("next",))],
 )
-def test_a_wait_for_jobs_tells_each_change_as_it_happens(
+def test_a_wait_for_jobs_prints_each_change_as_it_happens(
     form: str, jobs: tuple[str, ...], client: redis.Redis, cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = iter(["active", "completed"])

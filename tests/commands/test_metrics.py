@@ -230,7 +230,7 @@ NO_RATES = {
 # --- the present
 
 
-def test_show_tells_totals_and_rates(client: redis.Redis, cli: Run) -> None:
+def test_metrics_show_prints_totals_and_rates(client: redis.Redis, cli: Run) -> None:
     keep(client, time.time() - 60, waiting=2, completed=0, failed=1)
     document = cli("metrics", "show", "--json").json
     assert list(document) == [

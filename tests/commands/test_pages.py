@@ -98,7 +98,7 @@ def test_the_total_of_the_failed_is_a_bound_for_people_and_exact_in_json(cli: Ru
     assert cli("dlq", "list", QUEUE, "--json").json["total"] == DEAD
 
 
-def test_the_last_page_of_the_failed_tells_how_many_there_are(cli: Run) -> None:
+def test_the_total_of_expired_jobs_is_exact_on_the_last_page(cli: Run) -> None:
     page = cli("jobs", "list", QUEUE, "--state", "expired", "--page", "16", "--json").json
     assert (page["jobs"], page["total"]) == ([], DEAD // 10)
     lines = cli("jobs", "list", QUEUE, "--state", "expired", "--sort", "queue", "--page", "15").lines

@@ -102,7 +102,7 @@ def mail(server: PrivateRedis, client: redis.Redis) -> None:
     client.zadd("queue:mail:repeatables", {member: time.time() - 600})
 
 
-def test_all_that_it_says(server: PrivateRedis, client: redis.Redis, mail: None) -> None:
+def test_the_exporter_has_these_metrics(server: PrivateRedis, client: redis.Redis, mail: None) -> None:
     with serving(server.url, "--interval", NOBODY_LOOKS) as exporter:
         assert eventually(exporter.is_ready)
         found = exporter.samples()
@@ -219,7 +219,7 @@ def test_redis_goes_away_and_comes_back(tmp_path: Path) -> None:
     assert "asyncmq_up is 0" in reported[0] and reported[1] == "note: Redis can be read again"
 
 
-def test_it_starts_before_redis_does() -> None:
+def test_the_exporter_starts_before_redis() -> None:
     with serving("unix:///nonexistent/redis.sock", "--interval", "1s") as exporter:
         assert eventually(lambda: exporter.value("asyncmq_exporter_look_failures_total") != 0)
         assert exporter.value("asyncmq_up") == 0
@@ -301,7 +301,7 @@ def test_who_has_no_certificate_of_ours_is_not_served(
         (["--json"], 2, "metrics serve prints no JSON"),
     ],
 )
-def test_what_cannot_be_served(options: list[str], code: int, said: str, cli: Run) -> None:
+def test_invalid_options_of_serve_are_refused(options: list[str], code: int, said: str, cli: Run) -> None:
     result = cli("metrics", "serve", *options)
     assert (result.code, result.stdout) == (code, "")
     assert said in result.stderr

@@ -10,7 +10,7 @@ from tests.conftest import Run
 from tests.support.terminal import on_terminal
 
 
-def test_it_says_what_to_install(cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_textual_is_named_with_its_extra(cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "textual" else found(name))
     done = cli("ui")
@@ -22,7 +22,7 @@ def test_it_says_what_to_install(cli: Run, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("args", [[], ["--json"]])
-def test_it_needs_a_terminal(cli: Run, args: list[str]) -> None:
+def test_the_screen_needs_a_terminal(cli: Run, args: list[str]) -> None:
     done = cli("ui", *args)
     assert (done.code, done.stdout) == (2, "")
     assert done.stderr.startswith(("error: ui needs a terminal", '{"error":{"code":"usage"'))

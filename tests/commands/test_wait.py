@@ -82,7 +82,7 @@ def test_an_unknown_job_among_others_is_reported_with_them(cli: Run) -> None:
 
 
 @pytest.mark.parametrize("lost", ["bad", "ghost"])
-def test_it_ends_as_soon_as_it_cannot_succeed(lost: str, cli: Run) -> None:
+def test_a_wait_ends_as_soon_as_it_cannot_succeed(lost: str, cli: Run) -> None:
     """Otherwise it would wait for `later` until tomorrow."""
     state = {"bad": "failed", "ghost": "unknown"}[lost]
     result = cli("wait", "mail", "later", lost, "--timeout", "1m")
@@ -117,7 +117,7 @@ def test_no_id_on_standard_input_is_nothing_to_wait_for(run: Run) -> None:
     assert (result.code, result.stdout, result.stderr) == (0, "", "note: standard input has no names\n")
 
 
-def test_its_timeout_is_not_that_of_redis(cli: Run) -> None:
+def test_the_timeout_of_wait_is_not_that_of_redis(cli: Run) -> None:
     own, shared = cli("wait", "--help", "--all").stdout.split("Global options:")
     assert ("--timeout DURATION" in own, "--timeout" in shared) == (True, False)
     assert cli("--timeout", "0", "wait", "mail").code == 2, "that of Redis must be above 0"

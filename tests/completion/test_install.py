@@ -25,7 +25,9 @@ def env(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("shell", PLACES)
-def test_it_is_written_once_and_said_where(shell: str, tmp_path: Path, env: dict[str, str]) -> None:
+def test_the_script_is_written_once_and_its_path_is_printed(
+    shell: str, tmp_path: Path, env: dict[str, str]
+) -> None:
     for rc in (".bashrc", ".zshrc"):
         (tmp_path / rc).write_text("mine\n")
     first = run_tool("--install-completion", shell, env=env)

@@ -158,7 +158,7 @@ def test_a_typed_word_may_be_quoted(shell: Shell, client: redis.Redis) -> None:
         assert not (shell.home / "executed").exists()
 
 
-def test_every_hostile_name_is_shown_and_none_is_obeyed(
+def test_hostile_names_are_not_executed_and_unprintable_ones_not_offered(
     shell: Shell, server: PrivateRedis, client: redis.Redis
 ) -> None:
     for queue in (*HOSTILE, "line\nfeed", "\x1b]0;title\x07", "tab\tbed", "-rf", "\u202eright"):

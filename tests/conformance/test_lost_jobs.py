@@ -152,7 +152,7 @@ def test_a_stopped_heartbeat_means_lost_even_beside_live_workers(story: Story) -
     assert story.lost() == ({"silent": "heartbeat_stopped"}, 0)
 
 
-def test_a_running_job_s_heartbeat_tells_that_it_is_not_lost(story: Story) -> None:
+def test_a_job_with_a_heartbeat_is_not_lost(story: Story) -> None:
     story.claimed(fresh=OLD, late=OLD)
     story.beat(fresh=1, late=TTL + 1)
     assert story.lost() == ({"late": "no_live_worker"}, 0)
@@ -174,7 +174,7 @@ def test_more_old_claims_than_live_workers_can_run_are_lost(
     assert story.lost() == ({}, surplus), "the young claim may be from just after another job ended"
 
 
-def test_a_worker_that_does_not_tell_its_concurrency_may_run_any_number(story: Story) -> None:
+def test_a_worker_without_a_known_concurrency_may_run_any_number(story: Story) -> None:
     story.claimed(one=OLD, two=OLD)
     story.worker(0)
     assert story.lost() == ({}, 0)

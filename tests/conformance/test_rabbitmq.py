@@ -93,7 +93,7 @@ CHANGING = [
 
 @pytest.mark.extended(first=14)
 @pytest.mark.parametrize("args", [*READING, *CHANGING], ids=" ".join)
-def test_it_is_named_and_nothing_is_changed(args: list[str], rabbit: redis.Redis, cli: Run) -> None:
+def test_a_change_of_rabbitmq_data_is_refused(args: list[str], rabbit: redis.Redis, cli: Run) -> None:
     before = library.dump(rabbit)
     result = cli(*args)
     assert result.code in (1, 4), result

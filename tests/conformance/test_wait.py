@@ -85,7 +85,9 @@ def stopped(server: PrivateRedis) -> Iterator[None]:
         os.kill(server.pid, signal.SIGCONT)
 
 
-def test_it_returns_when_the_queue_is_drained(server: PrivateRedis, client: redis.Redis, cli: Run) -> None:
+def test_a_wait_returns_when_the_queue_is_drained(
+    server: PrivateRedis, client: redis.Redis, cli: Run
+) -> None:
     enqueue(server.url, *MANY)
     later = napping("tomorrow")
     due = napping("due")
@@ -164,7 +166,7 @@ def test_jobs_by_name(server: PrivateRedis, client: redis.Redis, cli: Run, run: 
     assert result.stderr.startswith(f"error: 3 of 4 jobs in '{QUEUE}' did not complete: {named}\n")
 
 
-def test_one_that_fails_ends_it_while_another_runs(
+def test_a_failed_job_ends_the_wait_while_another_runs(
     server: PrivateRedis, client: redis.Redis, start: Start, tmp_path: Path
 ) -> None:
     end = tmp_path / "end"
@@ -358,7 +360,9 @@ def test_ctrl_c(server: PrivateRedis, client: redis.Redis, start: Start) -> None
     assert waiting.result() == Result(130, "", "error: interrupted\n")
 
 
-def test_a_person_sees_how_far_it_is(server: PrivateRedis, client: redis.Redis, tmp_path: Path) -> None:
+def test_a_wait_on_a_terminal_shows_its_progress(
+    server: PrivateRedis, client: redis.Redis, tmp_path: Path
+) -> None:
     first, last = tmp_path / "first", tmp_path / "last"
     naps = [napping(f"nap-{number}") for number in range(10)]
     enqueue(server.url, holding("first", first), *naps, holding("last", last))

@@ -83,7 +83,7 @@ def test_there_are_jobs_in_every_state(demo: DemoEnvironment) -> None:
         assert jobs(demo, queue, state), f"no {state} job in {queue}"
 
 
-def test_what_failed_says_why_and_from_what(demo: DemoEnvironment) -> None:
+def test_failed_demo_jobs_have_an_error_and_its_cause(demo: DemoEnvironment) -> None:
     errors = "\n".join(job["error_traceback"] for job in jobs(demo, "emails", "failed"))
     assert "ConnectionRefusedError" in errors
     assert "direct cause" in errors

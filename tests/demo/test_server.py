@@ -43,7 +43,7 @@ def executable(path: Path, text: str) -> Path:
     return path
 
 
-def test_it_answers_on_a_socket_and_on_no_port() -> None:
+def test_the_private_redis_answers_on_a_socket_and_on_no_port() -> None:
     with PrivateRedis() as server, redis.Redis.from_url(server.url) as client:
         assert client.ping()
         assert client.config_get("port") == {"port": "0"}
@@ -57,7 +57,7 @@ def test_only_this_user_can_open_its_directory() -> None:
         assert stat.S_IMODE(server.directory.stat().st_mode) == 0o700
 
 
-def test_it_runs_in_a_session_of_its_own_so_that_ctrl_c_passes_it_by() -> None:
+def test_ctrl_c_does_not_reach_the_private_redis() -> None:
     with PrivateRedis() as server:
         assert os.getsid(server.pid) == server.pid
 
@@ -77,7 +77,7 @@ def test_nothing_is_left_after_an_exception_in_the_block() -> None:
     assert not server.directory.exists()
 
 
-def test_it_may_be_stopped_before_it_started_and_twice() -> None:
+def test_the_private_redis_can_be_stopped_before_its_start_and_twice() -> None:
     server = PrivateRedis()
     server.stop()
     server.start()
@@ -86,7 +86,7 @@ def test_it_may_be_stopped_before_it_started_and_twice() -> None:
     assert not server.directory.exists()
 
 
-def test_it_can_be_started_again() -> None:
+def test_the_private_redis_can_be_started_again() -> None:
     server = PrivateRedis()
     for _ in range(2):
         with server, redis.Redis.from_url(server.url) as client:
@@ -94,7 +94,7 @@ def test_it_can_be_started_again() -> None:
             client.set("key", "value")
 
 
-def test_it_is_stopped_where_the_server_died_or_hangs() -> None:
+def test_a_private_redis_that_died_or_hangs_is_stopped() -> None:
     for signum in (signal.SIGKILL, signal.SIGSTOP):
         with PrivateRedis() as server:
             os.kill(server.pid, signum)

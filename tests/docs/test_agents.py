@@ -38,7 +38,7 @@ class Agent:
         return found
 
 
-def test_it_reads_plans_confirms_acts_and_undoes(
+def test_an_agent_reads_plans_confirms_acts_and_undoes(
     tool: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("ASYNCMQ_ACTOR", ACTOR)

@@ -22,11 +22,13 @@ from tests.docs.jq_program import main
         (["--unbuffered", ".n"], "", ([], 0)),
     ],
 )
-def test_it_answers_as_jq_does(arguments: list[str], text: str, expected: tuple[list[str], int]) -> None:
+def test_the_stand_in_answers_like_jq(
+    arguments: list[str], text: str, expected: tuple[list[str], int]
+) -> None:
     assert main(arguments, text) == expected
 
 
-def test_it_reads_files(tmp_path: Path) -> None:
+def test_the_stand_in_reads_files(tmp_path: Path) -> None:
     path = tmp_path / "one.json"
     path.write_text('{"n": 7}')
     assert main([".n", str(path)], "") == (["7"], 0)

@@ -104,7 +104,7 @@ def test_the_alerts_speak_of_metrics_that_there_are(shell: Shell) -> None:
         assert names or "node_textfile_mtime_seconds" in rule["expr"]
 
 
-def test_without_redis_the_textfile_says_so(shell: Shell) -> None:
+def test_the_textfile_says_that_redis_is_unreachable(shell: Shell) -> None:
     text = """
     export ASYNCMQ_REDIS_URL=unix:///nowhere/redis.sock
     status=0

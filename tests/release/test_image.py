@@ -27,7 +27,7 @@ from tools import commandtree
 PREFIX = "/opt/asyncmq-cli"
 
 
-def test_it_is_no_root_and_serves_metrics_by_default() -> None:
+def test_the_image_runs_without_root_and_serves_metrics_by_default() -> None:
     _, image = stages()
     said = dict(image)
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", said["USER"])
@@ -38,7 +38,7 @@ def test_it_is_no_root_and_serves_metrics_by_default() -> None:
     assert [word for word, _ in image if word in ("RUN", "ADD", "VOLUME")] == [], "nothing is made in it"
 
 
-def test_all_that_it_takes_from_outside_is_pinned() -> None:
+def test_everything_that_the_image_fetches_is_pinned() -> None:
     (base,) = [rest for word, rest in instructions() if word == "ARG"]
     assert re.fullmatch(r"BASE=[\w./-]+:3\.\d+-slim-\w+@sha256:[0-9a-f]{64}", base)
     assert [rest.split()[0] for word, rest in instructions() if word == "FROM"] == ["${BASE}", "${BASE}"]
@@ -46,7 +46,7 @@ def test_all_that_it_takes_from_outside_is_pinned() -> None:
     assert "--require-hashes --requirement requirements.lock" in first
 
 
-def test_it_copies_what_there_is() -> None:
+def test_the_image_copies_files_that_exist() -> None:
     for word, rest in stages()[0]:
         if word == "COPY":
             assert all((ROOT / source).exists() for source in rest.split()[:-1]), rest
@@ -97,7 +97,9 @@ def command() -> list[str]:
 
 
 @pytest.mark.extended
-def test_its_steps_in_a_clean_folder(server: PrivateRedis, client: redis.Redis, tmp_path: Path) -> None:
+def test_the_steps_of_the_image_work_in_a_clean_folder(
+    server: PrivateRedis, client: redis.Redis, tmp_path: Path
+) -> None:
     source, prefix = tmp_path / "source", tmp_path / "prefix"
     source.mkdir()
     environ = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
@@ -196,7 +198,7 @@ builds = pytest.mark.skipif(
 
 @pytest.mark.extended
 @builds
-def test_it_is_built_and_runs_on_a_read_only_file_system(store: Store) -> None:
+def test_the_image_is_built_and_runs_on_a_read_only_file_system(store: Store) -> None:
     said = dict(stages()[1])
     image = Path(
         _run("buildah", *store, "mount", _run("buildah", *store, "from", "--pull-never", "asyncmq-cli"))

@@ -22,7 +22,7 @@ def uses(name: str) -> list[str]:
     return [step["uses"].partition("@")[0] for step in JOBS[name]["steps"] if "uses" in step]
 
 
-def test_a_tag_alone_starts_it() -> None:
+def test_only_a_tag_starts_the_release() -> None:
     # PyYAML reads the key `on` as YAML 1.1 does.
     assert yaml.safe_load(TEXT)[True] == {"push": {"tags": ["v[0-9]+.[0-9]+.[0-9]+"]}}
 
@@ -63,7 +63,7 @@ def test_no_value_is_text_of_a_script() -> None:
     assert scripts and not any("${{" in script for script in scripts)
 
 
-def test_it_builds_by_make() -> None:
+def test_the_release_is_built_by_make() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     called = re.findall(r"run: make (\w+)", TEXT)
     assert called == ["shipped", "release"] and set(called) <= targets
@@ -97,5 +97,5 @@ def test_all_that_is_published_is_signed() -> None:
     ],
     ids=["actionlint", "zizmor", "workflow", "dependabot", "action"],
 )
-def test_its_linters_have_nothing_to_say(words: tuple[str | Path, ...]) -> None:
+def test_linters_find_nothing_in_the_workflow(words: tuple[str | Path, ...]) -> None:
     check(str(words[0]), *words[1:], folder=ROOT)

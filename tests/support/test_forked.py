@@ -61,11 +61,11 @@ def test_a_fork_does_what_a_start_does(args: tuple[str, ...], server: PrivateRed
         ("import os; os.kill(os.getpid(), 2)", -signal.SIGINT),
     ],
 )
-def test_it_ends_as_the_interpreter_ends(code: str, status: int) -> None:
+def test_a_fork_ends_like_the_interpreter(code: str, status: int) -> None:
     assert Forked(["-c", code], env=os.environ).wait(60) == status
 
 
-def test_what_cannot_be_written_is_not_passed_over() -> None:
+def test_a_fork_reports_output_that_cannot_be_written() -> None:
     code = "import sys; sys.stdin.read(); print('x')"
     process = Forked(
         ["-c", code], env=os.environ, **dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)

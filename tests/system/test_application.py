@@ -152,5 +152,5 @@ def test_an_application_that_does_not_end_is_given_up(app: Path, monkeypatch: py
     assert time.monotonic() - began < 30
 
 
-def test_nothing_is_run_that_nobody_named(tmp_path: Path) -> None:
+def test_settings_are_imported_only_if_they_are_named(tmp_path: Path) -> None:
     assert resolve({}, {"XDG_CONFIG_HOME": str(tmp_path)}).url_from == ""

@@ -98,7 +98,7 @@ def test_too_little_memory_is_named(server: PrivateRedis, client: redis.Redis) -
     ],
     ids=repr,
 )
-def test_what_ran_out(exc: Exception, named: str | None) -> None:
+def test_the_resource_that_ran_out_is_recognised(exc: Exception, named: str | None) -> None:
     assert (found := shortage(exc)) == found and (found[0] if found else None) == named
 
 

@@ -71,7 +71,7 @@ def test_a_file_that_is_wrong_is_named_with_its_fault(text: str, said: str, tmp_
     assert "secret" not in raised.value.message
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_web_config_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageProblem, match="No such file"):
         load(tmp_path / "web.yml")
 

@@ -100,7 +100,7 @@ def test_filters_of_a_list_are_under_the_heading_filters(cli: Run) -> None:
         assert re.findall(r"^  (--[\w-]+)", filters, re.MULTILINE) == options
 
 
-def test_the_root_tells_the_exit_statuses_as_the_docs_do(cli: Run) -> None:
+def test_the_help_lists_the_exit_statuses_of_the_docs(cli: Run) -> None:
     page = cli("--help").stdout
     reported = re.findall(r"^  (\d+) ", page[page.index("\nExit status:\n") :], re.MULTILINE)
     documented = re.findall(r"^\| (\d+) \|", (ROOT / "docs" / "errors.md").read_text(), re.MULTILINE)

@@ -103,7 +103,7 @@ def test_a_line_without_a_queue_lists_them(cli: Run) -> None:
     assert (error["code"], error["details"]) == ("usage", {"queues": ["emails", "mail", "my reports"]})
 
 
-def test_without_redis_a_usage_error_stays_one() -> None:
+def test_a_usage_error_is_found_without_redis() -> None:
     for line in ("wait", "jobs emails"):
         result = run_tool(*line.split(), url="unix:///nowhere/redis.sock")
         assert (result.code, result.stdout) == (2, "")

@@ -49,7 +49,7 @@ def test_a_command_that_reads_says_so(args: tuple[str, ...], described: Describe
     assert always == []
 
 
-def test_it_says_which_commands_add_to_the_history(
+def test_commands_that_add_to_the_history_are_marked(
     run: Run, client: redis.Redis, described: Described, server: PrivateRedis
 ) -> None:
     async def fill(opened: RedisBackend) -> None:

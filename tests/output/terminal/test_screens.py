@@ -239,7 +239,7 @@ def test_a_long_name_keeps_its_beginning_and_its_end() -> None:
     assert wide[-1] == "+ 3 columns: --fields"
 
 
-def test_the_legend_tells_every_state_that_there_is() -> None:
+def test_the_legend_has_every_state_with_jobs() -> None:
     counts = {state.replace("-", "_"): 1_000_000 for state in JOB_STATES}
     text = "\n".join(drawn(screens.whole(picture(1, 0, 0, **counts), viewport(60))))
     for word in ("waiting", "active", "delayed", "completed", "failed", "expired", "cancelled", "children"):

@@ -49,7 +49,7 @@ def test_a_value_of_any_shape_takes_few_lines(value: Any) -> None:
 
 
 @given(JSON_VALUES)
-def test_uncut_it_is_the_json_that_it_would_be(value: Any) -> None:
+def test_a_value_that_is_not_cut_is_its_json(value: Any) -> None:
     plain = json.dumps(value, indent=2, ensure_ascii=False)
     assert list(value_lines(value, full=True)) == [escape(line) for line in plain.split("\n")]
 

@@ -37,7 +37,7 @@ def test_an_escaped_text_is_one_line_of_characters_that_only_print(text: str) ->
 @given(st.text(st.characters(categories=["L", "N", "P", "S"], exclude_characters=UNSEEN)))
 @example("漢字 Größe 😀 [red]\\n")
 @example("ภาษาไทยที่นี่ עִבְרִית हिन्दी Tiếng Việt e\u0301")
-def test_what_only_prints_is_left_alone(text: str) -> None:
+def test_printable_text_is_unchanged(text: str) -> None:
     assert escape(text) == text
 
 

@@ -94,7 +94,7 @@ def test_all_complete(server: PrivateRedis) -> None:
 
 
 @pytest.mark.usefixtures("dead")
-def test_where_nobody_works_it_ends_at_once(client: redis.Redis, cli: Run) -> None:
+def test_a_retry_without_workers_does_not_wait(client: redis.Redis, cli: Run) -> None:
     result = cli("dlq", "retry", QUEUE, "good-1", "good-2", "--wait")
     assert result.code == 1
     assert result.stderr.splitlines() == [

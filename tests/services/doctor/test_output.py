@@ -226,7 +226,7 @@ def test_names_of_queues_come_from_a_pipe_too(run: Run) -> None:
         assert none.stderr.startswith("error: standard input has no names of queues\nhint: ")
 
 
-def test_a_dry_run_says_what_would_be() -> None:
+def test_a_dry_run_says_what_would_be_repaired() -> None:
     for one in repair.REPAIRS.values():
         assert "would" in one.planned and "would" not in one.done
 

@@ -39,7 +39,9 @@ def test_the_default_user_may_do_everything_and_nothing_is_changed(client: redis
     assert client.dbsize() == 0
 
 
-def test_what_a_reader_lacks(server: PrivateRedis, client: redis.Redis, cli: Run) -> None:
+def test_the_rights_that_a_reader_lacks_are_listed(
+    server: PrivateRedis, client: redis.Redis, cli: Run
+) -> None:
     client.execute_command(
         "ACL",
         "SETUSER",
@@ -96,7 +98,7 @@ def test_a_server_that_evicts_keys_is_named(
         client.config_set("maxmemory-policy", "noeviction")
 
 
-def test_without_redis_the_rest_is_printed(cli: Run) -> None:
+def test_doctor_self_works_without_redis(cli: Run) -> None:
     result = cli("doctor", "--self", "--json", "--redis-url", "unix:///nowhere/redis.sock")
     assert result.code == 3
     reported = json.loads(result.stdout)
@@ -108,7 +110,7 @@ def test_without_redis_the_rest_is_printed(cli: Run) -> None:
 
 
 @pytest.mark.parametrize("words", [["--repair"], ["a", "b"], ["--ndjson"], ["--code", "active_lost"]])
-def test_it_stands_alone(words: list[str], cli: Run) -> None:
+def test_doctor_self_takes_no_other_arguments(words: list[str], cli: Run) -> None:
     assert cli("doctor", "--self", *words).code == 2
 
 

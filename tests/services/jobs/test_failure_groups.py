@@ -12,7 +12,7 @@ from asyncmq_cli.services.jobs.failure_groups import MAX_GROUPS, grouped, is_arg
 from tests.support.tracebacks import dead
 
 
-def test_a_group_tells_how_often_when_first_and_last_and_one_job() -> None:
+def test_a_group_has_its_count_first_and_last_death_and_a_sample() -> None:
     jobs = [dead("AError", f"n {n}", job_id=f"a{n}", died=100.0 - n, task=f"t{n % 2}") for n in range(4)]
     jobs.append(dead("BError", "x", job_id="b", died=50.0))
     scanned, left_out, (first, second) = grouped(jobs)
@@ -27,7 +27,7 @@ def test_memory_is_bounded_and_jobs_left_out_are_counted() -> None:
     assert (scanned, left_out, len(groups)) == (MAX_GROUPS + 50, 50, MAX_GROUPS)
 
 
-def test_a_group_tells_in_which_queues_and_when() -> None:
+def test_a_group_has_its_queues_and_times() -> None:
     now, hour = 1e6, 3600.0
     died = (now - 2.5 * hour, now - 1.5 * hour, now - 60, now - 30, now - 1)
     jobs = [

@@ -37,7 +37,7 @@ def weekly(server: PrivateRedis, client: redis.Redis) -> None:
     )
 
 
-def test_a_job_tells_its_parents_and_children(weekly: None, cli: Run) -> None:
+def test_a_job_shows_its_parents_and_children(weekly: None, cli: Run) -> None:
     found = cli("jobs", "show", QUEUE, "report", "--json").json
     assert found["waits_for"] == [
         {"id": "clean", "status": "waiting-children", "pending": True},

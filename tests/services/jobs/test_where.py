@@ -57,7 +57,7 @@ def holds(text: str, job: Job = JOB) -> bool:
         '"acme" != nowhere and kwargs.tenant != kwargs.n and created == created_at',
     ],
 )
-def test_these_hold(text: str) -> None:
+def test_these_expressions_match(text: str) -> None:
     assert holds(text)
     assert not holds(f"not ({text})")
 
@@ -183,7 +183,9 @@ EXPRESSIONS: Any = st.recursive(
 
 
 @given(EXPRESSIONS, st.dictionaries(NAMES, VALUES))
-def test_it_means_what_python_says(expression: tuple[str, Meaning], kwargs: dict[str, Any]) -> None:
+def test_an_expression_means_the_same_as_in_python(
+    expression: tuple[str, Meaning], kwargs: dict[str, Any]
+) -> None:
     text, meaning = expression
     job = Job("q", "1", "waiting", {"id": "1", "kwargs": kwargs})
     assert holds(text, job) == meaning(kwargs)
@@ -212,7 +214,7 @@ def test_a_needle_is_in_all_that_matches(expression: tuple[str, Meaning], kwargs
         ('"long one" == kwargs.a and kwargs.b contains "x"', "long one", None),
     ],
 )
-def test_what_an_expression_tells_of_its_matches(text: str, needle: str, states: Any) -> None:
+def test_the_needle_and_the_states_that_an_expression_implies(text: str, needle: str, states: Any) -> None:
     found = compiled(text)
     assert found.needle == needle
     assert found.states == (None if states is None else frozenset(states))

@@ -67,7 +67,7 @@ def test_workers() -> None:
     assert said(([], ["w1"]), ([], []), ([], ["w1", "w2"])) == [back, "worker w2 (mail) started"]
 
 
-def test_the_first_line_says_what_there_is() -> None:
+def test_the_first_line_has_the_totals() -> None:
     rows = [row(waiting=4, active=1, failed=None, workers=2)]
     line = text.first(Snapshot(1e9, rows), utc=True)
     assert line == "01:46:40  watching 1 queue: 4 waiting, 1 active, ? failed; 2 workers"

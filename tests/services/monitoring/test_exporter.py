@@ -131,7 +131,9 @@ def test_damaged_entries_do_not_stop_it(
     assert counted(exporter()) == ((5, 1) if fields["completed_total"] == "5" else (0, 0))
 
 
-def test_two_exporters_keep_as_much_as_one(server: PrivateRedis, client: redis.Redis, exporter: Make) -> None:
+def test_two_exporters_store_as_many_snapshots_as_one(
+    server: PrivateRedis, client: redis.Redis, exporter: Make
+) -> None:
     fill(server, ("completed", "a"))
     first, second = exporter(30.0), exporter(30.0)
     for number in range(4):

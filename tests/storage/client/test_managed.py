@@ -118,7 +118,7 @@ def test_a_folder_of_authorities_will_do(folder: Path, tls_port: int, tmp_path: 
     assert run_tool("queues", "list", url=url + mine).code == 0
 
 
-def test_client_list_tells_who_is_connected(server: PrivateRedis, client: redis.Redis) -> None:
+def test_the_connection_is_named_after_the_operator(server: PrivateRedis, client: redis.Redis) -> None:
     client.config_set("slowlog-log-slower-than", 0)
     client.slowlog_reset()
     client.set("queue:mail:paused", "1")

@@ -345,7 +345,7 @@ def test_each_list_has_the_jobs_of_its_place(client: redis.Redis, commands: list
 
 @pytest.mark.parametrize("left", [{}, {"gone": "expired"}, {"gone": "failed"}])
 @pytest.mark.parametrize("by_letters", [0, 1000])
-def test_the_dead_are_those_whose_letters_are_there(
+def test_dead_jobs_are_those_with_a_dead_letter(
     client: redis.Redis, left: dict[str, str], by_letters: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`left` has the jobs that the states hash calls dead, without a dead letter."""

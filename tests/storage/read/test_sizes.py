@@ -190,7 +190,7 @@ def sizes(**counts: int) -> Sizes:
         ),
     ],
 )
-def test_what_the_states_tell_between_two_readings_of_the_sizes(
+def test_states_that_were_read_between_two_reads_of_the_sizes(
     entries: dict[bytes, int], before: Sizes, after: Sizes | None, children: int, problem: str | None
 ) -> None:
     found = state_counts(entries, before, after or before, NOW)

@@ -33,7 +33,7 @@ def memberships(client: redis.Redis, job_id: str) -> int:
     return sum(client.sismember(key, job_id) for key in client.scan_iter(f"deps:{QUEUE}:parent:*"))
 
 
-def test_it_is_taken_out_of_all_sets_and_that_is_one_event(
+def test_a_job_is_removed_from_all_sets_with_one_event(
     server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
     library.with_backend(
