@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from asyncmq_cli.config import Config
     from asyncmq_cli.models.audit.actions import Rights
     from asyncmq_cli.models.changes import Guard
+    from asyncmq_cli.models.monitoring.snapshots import LatestJob
     from asyncmq_cli.storage.client.push import RuntimeEvents
     from asyncmq_cli.storage.client.scan import Pace
     from asyncmq_cli.storage.integrity.candidates import QueueWalk
     from asyncmq_cli.storage.integrity.damaged_keys import DamagedKeys
     from asyncmq_cli.storage.integrity.evidence import EvidenceReader
     from asyncmq_cli.storage.read.job_dump import JobDumps
-    from asyncmq_cli.storage.read.latest_jobs import PlacedJob
     from asyncmq_cli.storage.read.lists import JobLists
     from asyncmq_cli.storage.read.locate import Bonds
     from asyncmq_cli.storage.read.queues import QueueReader
@@ -212,11 +212,11 @@ class Store:
         """Seconds that this process has waited for replies of Redis."""
         return Waited.seconds
 
-    def newest_placed(self, sizes: Sequence[Sizes], count: int) -> Iterator[tuple[PlacedJob, str]]:
-        """The newest jobs of these queues with their states, found without reading all jobs."""
-        from asyncmq_cli.storage.read.latest_jobs import newest_placed, with_states
+    def newest_placed(self, sizes: Sequence[Sizes], count: int) -> Iterator[LatestJob]:
+        """The newest jobs of these queues, found without reading all jobs."""
+        from asyncmq_cli.storage.read.latest_jobs import newest_placed
 
-        return with_states(self._redis, newest_placed(self._redis, sizes, count))
+        return newest_placed(self._redis, sizes, count)
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:

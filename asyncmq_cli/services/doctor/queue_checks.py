@@ -63,7 +63,7 @@ def _keys(store: Store, queue: str) -> Iterator[QueueFinding]:
 
 
 def _pause(store: Store, queue: str) -> Iterator[QueueFinding]:
-    backlog = store.queues.count_waiting(queue) if store.queues.is_paused(queue) else 0
+    backlog = store.jobs.count(queue, "waiting") if store.queues.is_paused(queue) else 0
     if backlog:
         yield QueueFinding("paused_backlog", (), backlog)
 
@@ -71,8 +71,7 @@ def _pause(store: Store, queue: str) -> Iterator[QueueFinding]:
 def _claims(store: Store, queue: str) -> Iterator[QueueFinding]:
     workers = store.workers.in_queue(queue)
     lost = LostJobs(store, queue, store.now(), workers)
-    for _ in lost:
-        pass
+    lost.count()
     if lost.surplus:
         yield QueueFinding("active_surplus", (), lost.surplus)
     gone = sorted(worker.id for worker in workers if not worker.is_live and worker.age_seconds is not None)

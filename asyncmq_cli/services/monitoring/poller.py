@@ -24,7 +24,6 @@ from asyncmq_cli.models.values import as_number, chunked
 from asyncmq_cli.services.monitoring.lost_jobs import LostJobs, silence_in_words
 from asyncmq_cli.services.monitoring.trouble import Timer, TroubleReader
 from asyncmq_cli.storage.read.sizes import StateCounts
-from asyncmq_cli.storage.schema.keys import to_text
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.jobs import Job
@@ -360,8 +359,8 @@ def newest_placed(store: Store, sizes: Sequence[Sizes]) -> dict[str, list[Latest
     """By queue, the jobs that may be among the newest of all queues, found without reading all jobs.
     Completed and cancelled jobs and jobs that wait for parents are in no sorted set, so they are left out."""
     found: dict[str, list[LatestJob]] = {}
-    for job, state in store.newest_placed(sizes, LATEST_JOBS):
-        found.setdefault(job.queue, []).append(LatestJob(job.created, job.queue, to_text(job.id), state))
+    for job in store.newest_placed(sizes, LATEST_JOBS):
+        found.setdefault(job.queue, []).append(job)
     return {queue: newest(jobs) for queue, jobs in found.items()}
 
 

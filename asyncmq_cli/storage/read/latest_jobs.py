@@ -10,6 +10,7 @@ import redis
 from msgspec import Struct
 
 from asyncmq_cli.errors import WrongType
+from asyncmq_cli.models.monitoring.snapshots import LatestJob
 from asyncmq_cli.models.values import as_number, chunked
 from asyncmq_cli.storage.client.connection import PipelinedConnection, pack, pack_scan, run_pipeline
 from asyncmq_cli.storage.read.sizes import QUEUES_AT_A_TIME, first_of_priorities, outlined
@@ -25,7 +26,7 @@ _CLAIMS = 1000
 """At most this many claims are read per queue."""
 
 
-class PlacedJob(Struct, frozen=True):
+class _PlacedJob(Struct, frozen=True):
     """A job, and the place that it is in. `created` is epoch seconds, or 0.0 if unknown."""
 
     queue: str
@@ -34,7 +35,7 @@ class PlacedJob(Struct, frozen=True):
     created: float
 
 
-def newest_placed(client: redis.Redis, sizes: Sequence[Sizes], count: int) -> list[PlacedJob]:
+def newest_placed(client: redis.Redis, sizes: Sequence[Sizes], count: int) -> Iterator[LatestJob]:
     """The newest job of each place of each queue, and `count` jobs of each of the `count` places
     with the newest jobs."""
     places = [
@@ -49,33 +50,34 @@ def newest_placed(client: redis.Redis, sizes: Sequence[Sizes], count: int) -> li
         at = (job.queue, job.place)
         newest[at] = max(job.created, newest.get(at, 0.0))
     best = sorted(newest, key=lambda at: -newest[at])[:count]
-    return list(dict.fromkeys([*first, *_newest(client, best, count)]))
+    jobs = list(dict.fromkeys([*first, *_newest(client, best, count)]))
+    entries = _entries_of_dead(client, jobs)
+    for job in jobs:
+        state = status_in(job.place, entries.get(job))
+        yield LatestJob(job.created, job.queue, to_text(job.id), state)
 
 
-def with_states(client: redis.Redis, jobs: Sequence[PlacedJob]) -> Iterator[tuple[PlacedJob, str]]:
-    """Yield each job with its state, which follows from the place that it is in."""
-    dead = [job for job in jobs if job.place == "dlq"]
-    entries: dict[PlacedJob, bytes | None] = {}
-    for piece in chunked(dead, QUEUES_AT_A_TIME):
-        keys = [QueueKeys(job.queue).states for job in piece]
-        commands = [("HMGET", key, job.id) for key, job in zip(keys, piece, strict=True)]
+def _entries_of_dead(client: redis.Redis, jobs: Sequence[_PlacedJob]) -> dict[_PlacedJob, bytes | None]:
+    """The entries of the dead jobs in the states hash."""
+    entries: dict[_PlacedJob, bytes | None] = {}
+    for piece in chunked([job for job in jobs if job.place == "dlq"], QUEUES_AT_A_TIME):
+        commands = [("HMGET", QueueKeys(job.queue).states, job.id) for job in piece]
         for job, reply in zip(piece, run_pipeline(client, commands, keep=WrongType), strict=True):
             entries[job] = None if isinstance(reply, WrongType) else reply[0]
-    for job in jobs:
-        yield job, status_in(job.place, entries.get(job))
+    return entries
 
 
-def _newest(client: redis.Redis, places: Sequence[tuple[str, str]], count: int) -> Iterator[PlacedJob]:
+def _newest(client: redis.Redis, places: Sequence[tuple[str, str]], count: int) -> Iterator[_PlacedJob]:
     for kind, members in (
         ("waiting", _last_enqueued(client, _of(places, "waiting"), count)),
         ("active", _last_claimed(client, _of(places, "active"), count)),
     ):
         for queue, job_id, outline in outlined(client, members):
-            yield PlacedJob(queue, kind, job_id, _created(outline))
+            yield _PlacedJob(queue, kind, job_id, _created(outline))
     for kind in ("delayed", "dlq"):
         for queue, bodies in _last_members(client, _of(places, kind), kind, count):
             for job_id, read in zip(member_ids(bodies), outlines(bodies), strict=True):
-                yield PlacedJob(queue, kind, job_id, _created(read or {}))
+                yield _PlacedJob(queue, kind, job_id, _created(read or {}))
 
 
 def _of(places: Sequence[tuple[str, str]], kind: str) -> list[str]:

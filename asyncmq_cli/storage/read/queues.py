@@ -11,7 +11,6 @@ from msgspec import Struct
 from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.queues import ALL_FIELDS, STATE_FIELDS, QueueStats
 from asyncmq_cli.models.values import chunked
-from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.client.connection import run_pipeline
 from asyncmq_cli.storage.read.sizes import Sizes, StateCounts, oldest_waiting, read_sizes, read_states
 from asyncmq_cli.storage.schema.keys import QueueKeys
@@ -63,10 +62,6 @@ class QueueReader:
 
     def is_paused(self, queue: str) -> bool:
         return bool(self._redis.exists(QueueKeys(queue).paused))
-
-    def count_waiting(self, queue: str) -> int:
-        """The size of the waiting set. Raises WrongType."""
-        return scan.card(self._redis, "ZCARD", QueueKeys(queue).waiting)
 
     def repeatables_as_jobs(self, queue: str) -> Iterator[Job]:
         """The repeatable definitions as jobs, as in the dashboard's `repeatable` list."""
