@@ -19,7 +19,7 @@ USUAL = "finds a job by part of its id"
 
 @pytest.fixture(autouse=True)
 def mail(server: PrivateRedis, client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A machine that is busy is not to decide what is found.
+    # A busy machine must not change the result.
     monkeypatch.setattr(candidates, "PATIENCE", 20.0)
     jobs = [("failed", library.job(job_id)) for job_id in (ALONE, FIRST, SECOND)]
     library.with_backend(server.url, lambda opened: library.fill(opened, "mail", jobs))

@@ -223,7 +223,7 @@ def test_the_values_of_check_are_those_of_queues_list(
     fill(server.url, "tenant:a", sorted(jobs, key=lambda job: job[0].startswith("waiting")), workers=1)
     fill(server.url, "empty", [], workers=1)
     # Members that are not what their place says: a job that has ended, one that waits for a parent,
-    # and what is no job at all.
+    # and values that are not jobs.
     fill(server.url, "odd", [("completed", library.job("done")), ("waiting", library.job("w"))])
     client.zadd("queue:odd:waiting", {"done": 1, "child": 2})
     client.set("jobs:odd:child", json.dumps(library.job("child", depends_on=["w"])))
@@ -455,7 +455,7 @@ def test_wrong_usage_pages_nobody(words: list[str], cli: Run) -> None:
 
 def test_what_only_names_check_is_not_check(cli: Run) -> None:
     assert cli("jobs", "list", "check", "--nonsense").code == 2
-    # Its short options stand behind it, and are wrong usage of it before it.
+    # Its short options must come after the command; before it they are a usage error.
     assert [cli(option, "5", "check").code for option in ("-t", "-w", "-c")] == [3, 3, 3]
     assert cli("--actor", "check", "jobs", "--nonsense").code == 2
 

@@ -244,7 +244,7 @@ def test_a_receiver_that_does_not_answer(
             with connection:
                 connection.recv(65536)
                 if answer is None or answer.startswith(b"HTTP"):
-                    # A byte each 0.05 s: no single read of it takes long.
+                    # One byte each 0.05 s, so that no single read takes long.
                     for byte in answer or b"":
                         with suppress(OSError):
                             connection.send(bytes((byte,)))

@@ -17,7 +17,7 @@ from tests.support import library
 from tests.support.terminal import on_terminal
 
 KWARGS: dict[str, Any] = {"to": "old@b.c", "cc": [1, {"deep": True}], "half": 0.1, "none": None}
-# What the library's scripts cannot read: such a job is enqueued, and never claimed.
+# A job that the library's scripts cannot read is enqueued, but never claimed.
 ODD: dict[str, Any] = {"ratio": float("nan"), "big": 2**70, "lone": "\ud800", "empty": []}
 STATES = ("waiting", "delayed", "failed")
 

@@ -148,7 +148,7 @@ def test_a_round_a_time_and_no_more_often_than_asked(server: PrivateRedis) -> No
     with Tail("--interval", "0.5", "--count", "3", "--event", "jobdist", url=server.url) as tail:
         times = [tail.event()["timestamp"] for _ in range(3)]
         assert tail.end() == 0
-    # A look may take long on a busy machine, and the next one less.
+    # A read may take long on a busy machine, and the next one less.
     assert times[1] - times[0] >= 0.2 and times[2] - times[1] >= 0.2
 
 
@@ -536,7 +536,7 @@ def test_an_outage_is_reported_while_only_listening() -> None:
     with Comeback() as server, Tail("--event", "runtime", "--interval", "0.5", url=server.url) as tail:
         with redis.Redis.from_url(server.url) as admin:
             await_subscriber(admin)
-        # One that has come was heard by who has seen its first look succeed.
+        # An event is only printed after the first read has succeeded.
         emit(server.url, "job:stalled", {"id": "first"})
         assert tail.event()["data"]["data"] == {"id": "first"}
         server.go_away()

@@ -116,7 +116,7 @@ def test_a_wait_for_jobs_prints_each_change_as_it_happens(
     steps = iter(["active", "completed"])
 
     def rest(seconds: float) -> None:
-        # Each look has a change to tell.
+        # Each read reports a change.
         client.hset(f"jobs:{QUEUE}:states", "next", next(steps))
 
     monkeypatch.setattr("asyncmq_cli.services.monitoring.wait.time.sleep", rest)

@@ -136,7 +136,7 @@ def test_jobs_in_a_place_are_waited_for_in_every_state(client: redis.Redis, cli:
 def test_jobs_that_the_states_hash_does_not_know(server: PrivateRedis, client: redis.Redis, cli: Run) -> None:
     client.hdel("jobs:mail:states", "done")
     client.set("jobs:mail:done", json.dumps({**library.job("done"), "status": "completed"}))
-    # As old versions of the library left it: a job that is nowhere else.
+    # A job that is nowhere else, as old versions of the library left it.
     client.zadd("queue:mail:waiting", {json.dumps(library.job("old")): 5.0})
     child = library.job("child", depends_on=["later"])
     library.with_backend(server.url, lambda opened: opened.job_store.save("mail", "child", child))

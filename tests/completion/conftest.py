@@ -60,5 +60,5 @@ def open_shell(
 
 @pytest.fixture
 def shell(open_shell: Open) -> Shell:
-    # What is tested is what is offered, not how soon: this machine may be busy.
+    # The tests check the candidates and not the time, because the machine may be busy.
     return open_shell(env={"ASYNCMQ_COMPLETION_TIMEOUT": "30"})

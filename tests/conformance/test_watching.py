@@ -134,7 +134,7 @@ def test_every_command_gives_the_same_numbers(
 
 
 def assert_all_agree(cli: Run, client: redis.Redis) -> dict[str, Any]:
-    # A snapshot that was kept a moment ago would stand in the way of the next one.
+    # A snapshot that was stored a moment ago would prevent the next one.
     client.delete("asyncmq-cli:metrics")
     whole: dict[str, Any] = cli("overview", "--json").json
     rows = cli("queues", "list", "--json").json["queues"]

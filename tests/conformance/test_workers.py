@@ -51,7 +51,7 @@ def test_the_live_workers_are_those_that_the_library_lists(
     async def register(opened: RedisBackend) -> list[Any]:
         for number, age in enumerate((0, 5, 15, 3600)):
             await opened.register_worker(f"worker-{number}", f"queue-{number % 2}", number, now - age)
-        # As workers wrote before they had a hash of their own, beside the heartbeats of running jobs.
+        # The layout of older workers, which wrote into the hash with the heartbeats of running jobs.
         old = json.dumps({"heartbeat": now - 2, "concurrency": 7})
         await opened.redis.hset("queue:old:heartbeats", mapping={"worker-old": old, "some-job": str(now)})
         return list(await opened.list_workers())

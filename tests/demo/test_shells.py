@@ -37,7 +37,7 @@ _STARTS = {
     ),
 }
 _OWN_PROMPT = {
-    # As a theme leaves it: set anew each time, and with a separator at the end.
+    # Like a theme, which sets it each time, with a separator at the end.
     "bash": "theme() { PS1='mine> '; }; PROMPT_COMMAND='theme;'\n",
     "zsh": "theme() { PROMPT='mine> '; }; autoload -Uz add-zsh-hook; add-zsh-hook precmd theme\n",
     "fish": "set -g fish_greeting; function fish_prompt; echo -n 'mine> '; end\n",

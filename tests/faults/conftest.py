@@ -20,7 +20,7 @@ from tests.conftest import Result, environment
 from tests.faults.scale import record
 from tests.faults.support import NEW_BACKUP, PASSWORD, Keyspace, Tool, binary_id, redis_binaries, seed
 
-# Typer builds all commands anew for each call, which takes longer than most commands.
+# Typer would build all commands again for each call, which takes longer than most commands.
 _built = functools.cache(typer.main.get_command)
 
 
@@ -55,7 +55,7 @@ def tool(
     from asyncmq_cli.app import run as run_app
 
     monkeypatch.setattr(typer.main, "get_command", _built)
-    # Nothing moves between two passes, so that there is nothing to wait for.
+    # No wait between the two passes is needed, because nothing changes.
     monkeypatch.setattr(scan, "GRACE", 0.02)
     monkeypatch.setattr(wait, "SETTLE", 0.02)
     monkeypatch.setattr(tls, "PROBED_WITHIN", probed_within)
@@ -90,7 +90,7 @@ def binary(request: pytest.FixtureRequest) -> Path:
 @pytest.fixture(scope="session")
 def filled(server: PrivateRedis) -> Keyspace:
     client = redis.Redis.from_url(server.url)
-    # Tests of other folders use the same server before these.
+    # Tests in other folders have used the same server before.
     client.flushall()
     seed(server.url)
     return Keyspace(client)

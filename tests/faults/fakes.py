@@ -138,7 +138,7 @@ class Proxy(Listener):
                     self.cut = True
                     break
         finally:
-            # What was passed on is carried out; it is only no longer answered.
+            # Redis executes what was forwarded, but its replies are dropped.
             with contextlib.suppress(OSError):
                 server.shutdown(socket.SHUT_WR)
 

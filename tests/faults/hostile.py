@@ -148,7 +148,7 @@ def fill(client: redis.Redis, rng: random.Random) -> tuple[bytes, list[bytes]]:
             put.append(("SET", j + name + b":payload", document(rng, name)))
     put.append(("SET", q + b"paused", b"1"))
     rng.shuffle(put)
-    # Some are left out: a part of a job without the rest of it.
+    # Leave out some commands, so that only parts of a job exist.
     for command in put[: int(len(put) * rng.uniform(0.5, 1))]:
         execute(client, command)
     for key in {command[1] for command in put if rng.random() < 0.03}:

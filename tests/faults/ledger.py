@@ -74,7 +74,7 @@ DELAYED = frozenset({"record", "ids", "delayed", "state delayed"})
 ACTIVE = frozenset({"record", "ids", "active", "state active"})
 NOWHERE = frozenset[str]()
 
-# What a job is in before the change, and after it.
+# The keys that contain a job before the change, and after it.
 CHANGES = {
     "retry": (DEAD, WAITING),
     "remove": (DEAD, NOWHERE),
@@ -84,7 +84,7 @@ CHANGES = {
     "run-now": (DELAYED, WAITING),
     "add": (NOWHERE, WAITING),
 }
-# The same of a repair, for one job after the other.
+# The same for a repair, one row per job.
 REPAIRS = (
     (WAITING - {"waiting"}, WAITING),
     (DEAD - {"dlq"}, DEAD),

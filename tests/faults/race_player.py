@@ -34,7 +34,7 @@ RUNS = "race-runs"
 
 @task(queue=QUEUE)
 async def work(number: int, fails: bool) -> None:
-    # Noted before anything else can happen to the job.
+    # Record the run before anything else can happen to the job.
     with redis.Redis.from_url(os.environ["RACE_URL"]) as client:
         client.rpush(RUNS, f"{number} {'failed' if fails else 'done'}")
     await asyncio.sleep(number % 3 * 0.01)
@@ -47,11 +47,11 @@ def name_of(number: int) -> str:
 
 
 async def worker(url: str, seconds: float) -> None:
-    # AsyncMQ logs the traceback of every job that fails; nobody reads them, and a full pipe stops it.
+    # AsyncMQ logs the traceback of every failed job. Nobody reads the pipe, and a full pipe would stop it.
     logging.disable(logging.CRITICAL)
     async with library.backend(url) as backend:
         monkay.settings.backend = backend
-        # How long a worker that has found a pause looks away: a minute, unless set.
+        # The seconds until a worker checks a paused queue again; 60 by default.
         monkay.settings.stalled_check_interval = 0.05
         with anyio.move_on_after(seconds):
             await run_worker(QUEUE, backend, concurrency=3, scan_interval=0.05)
@@ -107,7 +107,7 @@ def command(rng: random.Random, backup: str, backups: list[str]) -> list[str]:
         known = [path for path in backups if Path(path).exists()]
         if not known:
             return ["queues", "list"]
-        # An old backup would bring back a job as it was before it ran: each is restored once.
+        # Restore each backup once: an old one would bring back a job from before its run.
         backups.remove(path := rng.choice(known))
         return ["jobs", "restore", path, "--yes"]
 

@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-# A section for each kind of fault, in this order: what was done, and what was held afterwards.
+# The sections, one for each kind of fault: what was done, and what was checked afterwards.
 SECTIONS = {
     "The tool killed": """
         The tool was killed with SIGKILL at random moments and run again until done: in bulk

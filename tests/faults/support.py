@@ -44,7 +44,7 @@ READERS: dict[str, Args] = {
     "audit verify": ("audit", "verify"),
     "audit tail": ("audit", "tail"),
     "audit export": ("audit", "export"),
-    # While the tests run the repeatable becomes overdue, which is no fault.
+    # The repeatable becomes overdue during the tests, which is not a fault.
     "check": ("check", "--max-overdue", "9", "--max-waiting", "9", "--max-failed", "9"),
     "wait": ("wait", "archive"),
     "wait for a job": ("wait", QUEUE, "--for", "job", "done"),
@@ -83,7 +83,7 @@ CHANGES: dict[str, Args] = {
     "workers forget": ("workers", "forget", "worker-1", "--queue", QUEUE, "--force", "--yes"),
     "repeatables add": ("repeatables", "add", QUEUE, "--task", "app.new", "--every", "60s"),
     "repeatables pause": ("repeatables", "pause", QUEUE, "--task", "app.tick"),
-    # Of the archive's jobs there are no records.
+    # The jobs of the archive have no records.
     "doctor repair": ("doctor", "archive", "--repair", "--yes"),
     "repeatables remove": ("repeatables", "remove", QUEUE, "--task", "app.tick", "--yes"),
 }
@@ -136,18 +136,18 @@ def seed(url: str) -> None:
 
     async def fill(opened: RedisBackend) -> None:
         await library.fill(opened, QUEUE, _JOBS)
-        # Not due while the tests run: nobody is there to schedule it.
+        # Not due during the tests, because no scheduler runs.
         await opened.upsert_repeatable(QUEUE, {"task_id": "app.tick", "every": 86_400})
-        # Its clock is far ahead, so that it stays alive and no older than now.
+        # Its clock is far ahead, so that it stays live with an age of 0.
         await library.enlist(opened, "worker-1", QUEUE, 2)
         await opened.pause_queue(PAUSED_QUEUE)
 
     library.with_backend(url, fill)
     event = {"action": "queue.pause", "source": "queues.detail", "status": "success", "queue": PAUSED_QUEUE}
     with redis.Redis.from_url(url) as client:
-        # As old versions of the library left it: a job that is nowhere else.
+        # A job that is nowhere else, as old versions of the library left it.
         client.zadd(f"queue:{QUEUE}:waiting", {json.dumps(library.job("old")): 9e12})
-        # A queue that holds only the leftovers of two ended jobs.
+        # A queue with only the remains of two ended jobs.
         client.sadd("jobs:archive:ids", "ended", "older")
         client.hset("jobs:archive:states", "ended", "completed")
         client.xadd("asyncmq-cli:audit", {"timestamp": "1.5", "event": json.dumps(event)})
@@ -159,7 +159,7 @@ class Keyspace:
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
         self._dumps = {key: client.dump(key) for key in client.scan_iter(count=1000)}
-        # Of the heartbeats: without it, workers would be judged by how long the tests take.
+        # The TTL of the heartbeats, without which the age of a worker would depend on the time of the tests.
         self._expiry = {key: max(0, client.pttl(key)) for key in self._dumps}
         self.values = library.dump(client)
         self.events = library.events(client)
@@ -222,10 +222,10 @@ def assert_refused(args: Args, result: Result, code: str, says: str = "") -> Non
             result.json["state"] == "unknown" if "--json" in args else "ASYNCMQ UNKNOWN - " in result.stdout
         ), reported
     elif args[:2] == ("metrics", "prometheus"):
-        # What a monitor wants to hear, and nothing else.
+        # Only the metric that a monitor needs.
         assert result.stdout.splitlines()[2:] == ["asyncmq_dashboard_ready 0.0"], reported
     elif result.stdout:
-        # A change may tell, in the document that was asked for, that it has done nothing.
+        # With --json, a change may print a document that says that nothing was done.
         assert "--json" in args and args[:2] in {change[:2] for change in CHANGES.values()}, reported
         assert_nothing_done(result.json, reported)
 

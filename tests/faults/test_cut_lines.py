@@ -81,7 +81,7 @@ def without_first_rows(result: Result, sound: Result) -> Result:
     return Result(result.code, "", result.stderr)
 
 
-# A queue is obliterated in several steps, each of which is whole.
+# A queue is obliterated in several transactions.
 IN_ONE_STEP = {name: args for name, args in CHANGES.items() if name != "obliterate"}
 
 

@@ -47,7 +47,7 @@ def store(server: PrivateRedis, client: redis.Redis) -> Iterator[Store]:
 def test_memory_is_flat_over_many_reads(
     client: redis.Redis, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The reads of the test follow each other faster than half a minute.
+    # The reads of the test are less than half a minute apart.
     monkeypatch.setattr(exporters, "GRACE", 0.5)
     exporter = Exporter(store, MetricsService(store), 1.0, record=True)
 
@@ -56,7 +56,7 @@ def test_memory_is_flat_over_many_reads(
         dead = library.job(f"j{number}", task=name, task_id=name, last_error=error, status="failed")
         library.bury(client, "mail", [dead], time.time())
         if number % 20 == 0:
-            # The queue stays: a new one is noticed only when names are looked for again.
+            # Keep the queue: a new one is only noticed when names are searched again.
             records = [f"jobs:mail:j{number - back}" for back in range(20)]
             client.delete("queue:mail:dlq", "jobs:mail:ids", "jobs:mail:states", *records)
         exporter.read()
@@ -66,7 +66,7 @@ def test_memory_is_flat_over_many_reads(
     for part in range(PARTS):
         for number in range(LOOKS // PARTS):
             look(part * (LOOKS // PARTS) + number)
-        # What is counted once a moment has passed is no growth.
+        # Deaths that are only counted after the grace time are not growth.
         time.sleep(0.6)
         exporter.read()
         gc.collect()

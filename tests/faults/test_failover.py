@@ -69,7 +69,8 @@ def test_changes_that_the_old_primary_did_not_replicate_are_made_again() -> None
             wait_for(lambda: replica.zcard("queue:mail:dlq") == JOBS)
             running = start(watched.url, "dlq", "retry", "mail", "--all", "--yes", "--json", *SLOW)
             wait_for(lambda: client.xlen("asyncmq-cli:audit") > JOBS / 4)
-            # From now on it hears nothing of its primary; the Sentinels mend that after 8 seconds.
+            # The replica no longer receives anything from its primary; the Sentinels repair that after 8
+            # seconds.
             replica.replicaof("127.0.0.1", free_ports(1)[0])
             had = client.xlen("asyncmq-cli:audit")
             wait_for(lambda: client.xlen("asyncmq-cli:audit") > had + 20)
@@ -93,7 +94,7 @@ def test_following_events_continues_after_a_note() -> None:
         running.stdout.readline()
         watched.kill(old)
         wait_for(lambda: watched.primary() == new)
-        # Whatever happens, it is over some time.
+        # Never wait for longer than a minute.
         timer = threading.Timer(60, running.kill)
         timer.start()
         assert any("the primary of 'main' is now" in line for line in running.stderr)

@@ -33,9 +33,9 @@ _OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202
 
 
 def commands(queue: str, jobs: list[str]) -> list[list[str]]:
-    # The id `-` asks for standard input.
+    # The id `-` means standard input.
     ids = [job for job in jobs if job != "-"]
-    # What starts like an option is given after `--`.
+    # An id that begins like an option is given after `--`.
     return [
         ["queues", "list"],
         ["queues", "show", "--", queue],
@@ -62,7 +62,7 @@ def commands(queue: str, jobs: list[str]) -> list[list[str]]:
 
 def assert_harmless(args: list[str], result: Result) -> None:
     reported = (args, result.code, result.stdout[-1500:], result.stderr[-1500:])
-    # What `check` cannot read is unknown to it.
+    # `check` reports values that it cannot read as unknown.
     assert result.code in ((0, 1, 2, 3) if "check" in args else (0, 1, 2, 4)), reported
     assert "bug in asyncmq-cli" not in result.stderr, reported
     assert "\nTraceback " not in f"\n{result.stderr}", reported
@@ -124,7 +124,7 @@ def test_no_control_character_reaches_the_terminal(server: PrivateRedis, client:
         if b"\0" in queue:
             continue
         for args in commands(names[0], names[1:])[:: scaled(5, 1)]:
-            # Such a name comes as bytes from a shell.
+            # A shell passes this name as bytes.
             raw = [arg.encode("utf-8", "surrogateescape").decode("latin-1").encode("latin-1") for arg in args]
             screen = on_terminal(*raw, url=server.url)  # type: ignore[arg-type]
             shown = screen.text.replace("\r", "")
@@ -253,14 +253,14 @@ def test_no_payload_takes_more_than_its_bound(kind: str, server: PrivateRedis, c
         "overview",
     ]
     peaks = {line: peak_megabytes(server.url, *line.split()) for line in scaled(lines[:1], lines)}
-    # What shows no arguments reads none.
+    # Commands that show no arguments do not read them.
     most = {line: MOST_OF_ONE if line in lines[:5] else MOST_OF_NONE for line in peaks}
     assert {line: peak for line, peak in peaks.items() if peak > most[line]} == {}
 
 
 def peak_megabytes(url: str, *args: str) -> float:
     measured = (
-        # Not getrusage: a process takes over its parent's peak.
+        # Do not use getrusage: a process inherits its parent's peak.
         "import sys; from asyncmq_cli.app import run; code = run(sys.argv[1:]); "
         "peak = next(line for line in open('/proc/self/status') if line.startswith('VmHWM:')); "
         "sys.stderr.write(peak.split()[1]); sys.exit(code)"

@@ -55,7 +55,7 @@ def command(verb: str, *more: str) -> tuple[str, ...]:
     return (*words.get(verb, ("dlq", verb, QUEUE, "--all")), "--yes", *more)
 
 
-# Nothing but the tool moves, so that the doctor need not wait between its two passes.
+# Only the tool changes anything, so the doctor need not wait between its two passes.
 TOOL = """
 import sys
 from asyncmq_cli.app import run
@@ -409,7 +409,7 @@ def test_a_killed_edit_leaves_each_job_whole_and_the_audit_trail_undoes_it(
             left = set(EDITED) - done
         events = [entry.decode() for entry, _ in client.xrange("asyncmq-cli:audit")]
         words = [word for event in events for word in ("--from-audit", event)]
-        # This may be killed as well.
+        # This run may be killed, too.
         killed(rng, client, len(EDITED), server.url, ("jobs", "restore", *words))
         start(server.url, "jobs", "restore", *words).communicate()
         assert library.dump(client) == before

@@ -39,7 +39,7 @@ class BeforeScript:
         self._act = act
 
     def __call__(self, command: list[bytes]) -> None:
-        # With no key it is only the question whether the script may be run.
+        # Without a key it is the preflight, which asks whether the script may be run.
         if command[0] in (b"EVAL", b"EVALSHA") and command[2] != b"0":
             self._left -= 1
             if not self._left:
@@ -109,7 +109,7 @@ def test_withdrawn_rights_end_the_run_before_its_next_transaction(binary: Path, 
 
     def withdraw(command: list[bytes]) -> None:
         nonlocal asked
-        # With no key it is the question whether a script may be run.
+        # Without a key it is the preflight, which asks whether a script may be run.
         asked += command[0] == b"EVALSHA" and command[2] == b"0"
         if asked == 2:
             admin.execute_command("ACL", "SETUSER", "default", "-zrem")

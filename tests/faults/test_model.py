@@ -97,7 +97,7 @@ class QueueMachine(RuleBasedStateMachine):
         Context.client.set(f"queue:{QUEUE}:waiting:seq", 0)
         self.model = Model()
         self.backups: list[tuple[Path, dict[str, Kept]]] = []
-        # A removal is taken back once, whatever came after it.
+        # A removal can be undone once, whatever happened afterwards.
         self.restored: set[tuple[Path, str]] = set()
 
     def theirs(self, call: Any) -> Any:
@@ -200,7 +200,7 @@ class QueueMachine(RuleBasedStateMachine):
             if holds[name].marked:
                 self.model.marked.add(name)
         if fit:
-            # Where it stands is by its score, which is the one that it had.
+            # Its position follows from its score, which is restored.
             scores = self.scores()
             assert all(scores.get(n) == holds[n].score for n in fit)
             self.model.waiting.sort(key=scores.__getitem__)

@@ -235,7 +235,7 @@ def test_every_value_of_every_option_is_answered(
     rng = seeded("options")
     tried = [(one, value) for one in scaled(once_each(options), options) for value in VALUES]
     if not WHOLE:
-        # All that are dates and bytes, and of the others a share.
+        # All values that are dates or bytes, and a share of the others.
         sure = {"0001-01-01", "9999-12-31", "\udcff", "caf\udce9", "9" * 400, ""}
         tried = [pair for pair in tried if pair[1] in sure or rng.random() < 0.08]
     wrong = []
@@ -266,7 +266,7 @@ def test_every_argument_is_answered(
 ) -> None:
     for line in ARGUMENTS:
         for value in scaled(TEXTS[::3], VALUES):
-            # Standard input, of which there is none here, and what is an option.
+            # Skip standard input, which is missing here, and values that are options.
             if value.startswith("-"):
                 continue
             args = [word.replace("{}", value) for word in line]

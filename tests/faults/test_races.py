@@ -57,7 +57,7 @@ def play(url: str, folder: Path) -> None:
     roles = [f"operator{n}" for n in range(OPERATORS)] + [f"worker{n}" for n in range(WORKERS)] + ["producer"]
     players = []
     for role in roles:
-        # The workers outlive the others, so that what waits in the end is worked off.
+        # The workers run longer than the others, so that no job is left waiting.
         seconds = SECONDS + 3 if role.startswith("worker") else SECONDS
         line = [sys.executable, "-m", "tests.faults.race_player", role, url, str(SEED), str(seconds)]
         env = {**environment(url), "PYTHONPATH": os.getcwd(), "ASYNCMQ_ACTOR": role}  # noqa: PTH109

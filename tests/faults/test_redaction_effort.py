@@ -10,7 +10,7 @@ import pytest
 from asyncmq_cli.output.redaction.redact import redact_text
 from tests.output.redaction.test_redact_forms import FORMS
 
-# Beginnings of forms that the redaction searches for, without their ends.
+# Beginnings of forms that the redaction recognises, without their ends.
 BEGINNINGS = (
     *(
         "token",
@@ -114,5 +114,5 @@ if WHOLE:
     )
     def test_a_longer_text_takes_longer_by_its_length_alone(text: str) -> None:
         small, large = (text * (size // len(text)) for size in (SMALL, TIMES * SMALL))
-        # Below some milliseconds the clock tells nothing.
+        # A few milliseconds cannot be measured reliably.
         assert effort(large) < 2 * TIMES * max(effort(small), 0.005)

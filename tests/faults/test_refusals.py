@@ -98,7 +98,7 @@ def test_a_full_redis_can_be_emptied(name: str, binary: Path, tool: Tool) -> Non
         before = Keyspace(admin)
         for known in (False, True):
             if known:
-                # The second time Redis knows the script.
+                # The second time, Redis has the script.
                 assert tool(server.url, *CHANGES[name]).code == 0
                 before.restore(forget_scripts=False)
             admin.config_set("maxmemory", 1)
@@ -106,7 +106,7 @@ def test_a_full_redis_can_be_emptied(name: str, binary: Path, tool: Tool) -> Non
             admin.config_set("maxmemory", 0)
             assert (result.code, result.stderr, result.json["failed"]) == (0, "", 0), result
             assert before.changed
-            # Of a queue as a whole each further part has an event, too.
+            # For a whole queue, each of its other parts has an event, too.
             parts = [event for event in before.new_events if "part" in event["details"]]
             statuses = [event["status"] for event in before.new_events]
             assert statuses == ["success"] * (result.json["succeeded"] + max(0, len(parts) - 1))

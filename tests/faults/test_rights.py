@@ -54,7 +54,7 @@ BACKED_UP = ("jobs", "remove", QUEUE, "--yes", "--backup", str(NEW_BACKUP))
 # where a set is large.
 DISPENSABLE = {"pttl", "unlink"}
 LISTENING_RULES = "&asyncmq:events +subscribe"
-# Beside a reader's, to keep snapshots of the metrics.
+# In addition to a reader's rights, to store snapshots of the metrics.
 RECORDING_RULES = "+eval +evalsha +xadd"
 
 READING: dict[str, Args] = {
@@ -96,10 +96,10 @@ def of_kind(kind: Args) -> list[Args]:
     return [args for args in CHANGING.values() if kind_of(args) == kind]
 
 
-# By kind of change: this lets a queue be paused on a Redis that is out of memory.
+# By kind of change. This right is needed to pause a queue on a Redis that is out of memory.
 OPTIONAL: dict[Args, set[str]] = {("queues", "pause"): {"del"}}
 
-# By kind: what is asked for and not needed by these jobs, such as writing a record anew.
+# By kind: the rights that the preflight asks for but these jobs do not need, such as to write a record again.
 ASKED_BESIDE: dict[Args, set[str]] = {
     ("jobs", "requeue"): {"evalsha", "get", "set", "sadd"},
     **{("jobs", verb): {"evalsha"} for verb in ("add", "run-now", "rerun")},
@@ -202,7 +202,7 @@ def test_no_key_is_granted_for_nothing(
 
 @pytest.mark.parametrize("args", CHANGING.values(), ids=list(CHANGING))
 def test_a_change_needs_no_right_of_another_kind_of_change(args: Args, guarded: Guarded, tool: Tool) -> None:
-    # A script leaves out what would delete nothing, but the rights to it are asked for beforehand.
+    # A script skips deletions without effect, but the preflight asks for their rights.
     needed = guarded.used_by(tool, *of_kind(kind_of(args))) | {"del", "hdel", "srem", "zrem"}
     needed |= ASKED_BESIDE.get(kind_of(args), set())
     guarded.keyspace.restore()
@@ -272,7 +272,7 @@ def test_a_snapshot_that_may_not_be_kept_is_not(missing: str, guarded: Guarded, 
     guarded.keyspace.restore()
     guarded.grant("~* +@all", f"-{missing}")
     args = ("metrics", "record", "--json")
-    # Of what is refused within a script, Redis does not always say which command it was.
+    # Redis does not always name the command that it refused in a script.
     says = "script" if missing in ("xrevrange", "xadd") else missing
     assert_refused(args, tool(guarded.url, *args), "redis_permission", says)
     assert guarded.admin.exists(METRICS_STREAM) == 0

@@ -45,7 +45,7 @@ def test_a_node_of_a_cluster_is_refused(binary: Path, tool: Tool) -> None:
         for args in COMMANDS.values():
             assert_refused(args, tool(node.url, *args), "redis_cluster", "a node of a Redis Cluster")
         scale.record("Another kind of server", admin, commands=len(COMMANDS))
-        # What it says of itself needs no right.
+        # HELLO, whose reply names the mode, needs no right.
         narrow = node.url.replace("unix://", "unix://narrow:any@")
         args = READERS["queues list"]
         assert_refused(args, tool(narrow, *args), "redis_cluster", "a node of a Redis Cluster")
@@ -86,7 +86,7 @@ def test_a_replica_that_has_lost_its_primary_is_named(binary: Path, tool: Tool) 
             assert result.code == 0
             assert "this Redis is a replica, and it has lost its primary" in result.stderr
             assert result.stderr.count("warning") == 1
-        # Its data does not tell how the queues are.
+        # Its data may be outdated, so the state of the queues is unknown.
         checked = tool(replica.url, "check")
         assert checked.code == 3
         assert checked.stdout.startswith(

@@ -39,7 +39,7 @@ CHANGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "drain": ("waiting", ("queues", "drain", QUEUE, *_PACE)),
     "clean": ("completed", ("queues", "clean", QUEUE, "--state", "completed", "--older-than", "0", *_PACE)),
     "obliterate": ("waiting", ("queues", "obliterate", QUEUE, *_PACE)),
-    # These have no pace, and may be through before the signal comes.
+    # These cannot be slowed down, and may end before the signal arrives.
     "edit": ("waiting", ("jobs", "edit", QUEUE, *IDS, "--set", "args[0]=7", "--yes")),
     "rerun": ("completed", ("jobs", "rerun", QUEUE, *IDS, "--yes")),
 }
@@ -83,7 +83,7 @@ def test_a_change_ended_by_a_signal_reports_what_it_did(
         assert reported == {event["job_id"] for event in made}
         status = process.wait()
         if status == -number:
-            # All was done and told: it came while the interpreter ended.
+            # The signal arrived while the interpreter ended, after everything was reported.
             assert (report["succeeded"], err) == (JOBS, b"")
         elif report["succeeded"] < JOBS or status:
             assert status == 128 + number, err

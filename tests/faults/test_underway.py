@@ -93,7 +93,7 @@ def test_sent_changes_are_reported_even_if_the_next_jobs_cannot_be_located(
     monkeypatch.setattr(Store, "locate", fails_later)
     result = cli("jobs", "retry", QUEUE, *JOBS, "--json")
     if isinstance(problem, KeyError):
-        # A bug of the tool is reported, and no command is half sent.
+        # The error is reported as a bug of the tool, and no command is sent in part.
         assert result.code == 1 and "this is a bug in asyncmq-cli" in result.stderr
     else:
         code = 130 if isinstance(problem, KeyboardInterrupt) else 3

@@ -70,7 +70,7 @@ def refused(tool: Tool) -> Callable[..., Result]:
     forms = itertools.cycle([in_json, lambda args: args])
 
     def check(url: str, args: Args, code: str, says: str = "") -> Result:
-        # Where an answer comes, it is waited for however busy this machine is.
+        # If the server answers, wait for long enough even on a busy machine.
         args = next(forms)(args)
         timeout = "0.05" if code == "redis_timeout" else "30"
         start = time.monotonic()

@@ -12,7 +12,7 @@ from tests.faults.scale import record, scaled, seeded
 
 URLS = scaled(5_000, 1_000_000)
 HOST = "prod.invalid"
-# Of these letters and digits there are never two together in what is shown of any URL.
+# No shown part of a URL contains two of these letters and digits next to each other.
 _LETTERS = "QXZJK9"
 _MARKS = "/?#@:%&=[]\\;,+!$'\"()*~^|.{}<>` \t\n\u00a0\u2028é℀"
 _TEMPLATES = [

@@ -34,8 +34,8 @@ EDITED = str(NEW_BACKUP.with_name("edited.ndjson"))
 """The backup of a job that was edited and retried, and waits."""
 
 ALL_CHANGES: dict[str, Args] = {
-    # Of two unlike jobs one may need a right that the other does not.
-    # A queue is obliterated in several steps, each of which is whole.
+    # One of two different jobs may need a right that the other does not.
+    # A queue is obliterated in several transactions.
     **{
         name: args
         for name, args in CHANGING.items()
@@ -64,7 +64,7 @@ OF_EACH_SCRIPT = (
     *("add", "run now", "requeue", "resume", "repeatables pause", "repeatables remove", "retry many"),
     *(name for name in ALL_CHANGES if name.startswith("repair ")),
 )
-# `drain` makes two runs, of which the first may be made when the second is refused.
+# `drain` makes two runs: the first may succeed before the second is refused.
 TRIED = [name for name in ALL_CHANGES if name != "drain"] if WHOLE else OF_EACH_SCRIPT
 _PASSING = re.compile(r"\b1[0-9]{9}\.[0-9]+\b|\b[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}\b")
 BY_KEYS = TRIED if WHOLE else ("retry", "remove child", "restore", "pause")

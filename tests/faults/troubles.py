@@ -102,7 +102,7 @@ def lacks_replicas(server: PrivateRedis, admin: redis.Redis) -> Iterator[str]:
 
 @contextmanager
 def cannot_save(server: PrivateRedis, admin: redis.Redis) -> Iterator[str]:
-    # A directory where the file is to be: nobody, not even root, can write that.
+    # A directory in place of the file, which not even root can write.
     (server.directory / "dump.rdb").mkdir()
     admin.config_set("save", "3600 1000000")
     admin.bgsave()
@@ -158,7 +158,7 @@ def free_port() -> int:
 def has_no_connection_left(server: PrivateRedis, admin: redis.Redis) -> Iterator[str]:
     admin.config_set("maxclients", 1)
     # On a UNIX socket, what is written after the server has closed it is a broken pipe, and the
-    # server's last words are lost.
+    # last reply of the server is lost.
     yield f"redis://127.0.0.1:{admin.config_get('port')['port']}/0"
     admin.config_set("maxclients", 100)
 

@@ -97,7 +97,7 @@ def test_prometheus_scrapes_the_exporter_by_tls_and_password_and_alerts(
             assert eventually(lambda: value("asyncmq_up") == ["1"])
             assert value('asyncmq_queue_jobs{queue="mail",state="waiting"}') == ["1"]
             assert value("up") == ["1"]
-            # Jobs wait and nobody works: five minutes later it would fire.
+            # Jobs wait without a worker: the alert would fire five minutes later.
             pending = 'ALERTS{alertname="AsyncmqNobodyWorks",alertstate="pending",queue="mail"}'
             assert eventually(lambda: value(pending) == ["1"])
             rules = json.loads(fetched(f"http://{address}/api/v1/rules"))["data"]["groups"][0]["rules"]

@@ -99,7 +99,7 @@ def _without_redis() -> list[PipelinedConnection]:
         (["jobs", "retry"], 2, "stderr", "error: "),
         (["queues", "list", *nowhere], 3, "stderr", "error: "),
         (["queues", "list", *nowhere, "--json"], 3, "stderr", '"redis_unreachable"'),
-        # A script lies in the package as a file, and so may be left out of it.
+        # A script is a file in the package, which the build may have left out.
         *((["--show-completion", shell], 0, "stdout", "__complete") for shell in ("bash", "zsh", "fish")),
         (["--show-completion", "powershell"], 0, "stdout", "__complete"),
         (["__complete", "zsh", "jobs", "ret"], 0, "stdout", "retry"),

@@ -40,7 +40,7 @@ TOOL, LIBRARY = "asyncmq_cli", "tests.support.workers"
 """What may have been imported."""
 _INT = struct.Struct("!i")
 
-# Started by a shell, with next to no start-up: it hands its streams over, and ends as the fork does.
+# A shell starts this small program, which passes its streams on and ends with the status of the fork.
 _CLIENT = """
 import _socket, marshal, posix, sys
 line = _socket.socket(_socket.AF_UNIX)
@@ -218,7 +218,7 @@ def _fork_on_demand(path: str) -> list[str]:
     while True:
         ready, _, _ = select.select([0, woken, listening, *children.values()], [], [])
         if 0 in ready:
-            # Nothing is ever written there: it is closed, because the tests have ended.
+            # The pipe was closed, because the tests have ended; nothing is ever written to it.
             os._exit(0)
         if woken in ready:
             os.read(woken, 4096)
@@ -233,7 +233,7 @@ def _fork_on_demand(path: str) -> list[str]:
                 size, streams, _, _ = socket.recv_fds(line, _INT.size, 3)
                 request = marshal.loads(_receive(line, _INT.unpack(size)[0]))  # noqa: S302 - it is our own
             except (EOFError, OSError, struct.error):
-                # A shell was ended that had just started it.
+                # The shell that had just started it was killed.
                 line.close()
                 continue
             pid = os.fork()

@@ -69,7 +69,7 @@ async def put(opened: RedisBackend, queue: str, state: str, record: dict[str, An
         await opened.enqueue(queue, record)
         await opened.move_to_dlq(queue, {**record, "status": "failed"})
     else:
-        # First in line, so that the claim takes this job and no other.
+        # With the highest priority, so that the claim takes this job.
         await opened.enqueue(queue, {**record, "priority": -1000})
         claimed = await opened.dequeue(queue)
         assert claimed is not None and claimed["id"] == job_id

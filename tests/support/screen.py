@@ -60,7 +60,7 @@ class LiveTerminal:
                 self._args,
                 env=self._env,
                 start_new_session=True,
-                # The terminal must be the process's own for Ctrl-C to reach it.
+                # Ctrl-C reaches the process only if this is its controlling terminal.
                 preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
                 **streams,
             )

@@ -72,7 +72,7 @@ _COMMAND = {
 _RC = {"bash": "bashrc", "zsh": ".zshrc", "fish": ".config/fish/config.fish"}
 _SCRIPTS = {"bash": "asyncmq.bash", "zsh": "_asyncmq", "fish": "asyncmq.fish"}
 
-# Stands before the line in the place of a command: what the shell made of the line, word for word.
+# A command that is put before the line, and records the words that the shell passes to it.
 _RECORDER = """#!{python} -IS
 import json, os, sys
 words = [os.fsencode(word).decode("utf-8", "surrogateescape") for word in sys.argv[1:]]
@@ -149,7 +149,7 @@ class Shell:
     def tab(self, line: str, presses: int = 1) -> str:
         """Type a line and press TAB. Returns the new line."""
         self._screen = b""
-        # To the end and back to the beginning, so that nothing is left of an earlier line.
+        # Delete to both ends, so that nothing of an earlier line is left.
         return self.keys("\x05\x15" + line + "\t" * presses)
 
     def keys(self, keys: str) -> str:

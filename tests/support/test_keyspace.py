@@ -52,7 +52,7 @@ async def bring(opened: RedisBackend, job: keyspace.Made) -> None:
 
 def fill_by_the_library(url: str, made: list[keyspace.Made]) -> None:
     async def fill(opened: RedisBackend) -> None:
-        # A claim takes the first job that waits: those that are to stay there come last.
+        # A claim takes the first waiting job, so jobs that must stay waiting come last.
         for job in sorted(made, key=lambda job: job.state == "waiting"):
             await bring(opened, job)
 
@@ -106,7 +106,7 @@ def test_the_library_reads_the_keyspace_as_it_was_described(
         pages = {
             state: await opened.inspect_jobs(QUEUE, state, size=100)
             for state in COUNTS
-            # The library lists nothing that has expired: it looks for `expired` among the states only.
+            # The library lists no expired jobs, because it searches for `expired` only in the states.
         }
         return {state: {job["id"]: job for job in page.jobs} for state, page in pages.items()}
 

@@ -97,7 +97,7 @@ def read(text: str) -> JobError:
     job = Job("q", "1", "failed", {"last_error": text, "error_traceback": text})
     error = job_error(job)
     assert error is not None
-    # The short way must come to the same end.
+    # The shortcut must give the same result.
     assert raised_last(job) == (error.type, error.message)
     if text.startswith("Traceback (most recent call last):\n") and "Exception Group" not in text:
         kind, message = raised_first(job) or (None, "")

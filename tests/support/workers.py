@@ -89,7 +89,7 @@ def working(
         worker = Forked([*program, *arguments], env=os.environ, origin=LIBRARY)
         try:
             assert eventually(lambda: bool(workers_of(client, queue) - others))
-            # The library gives the key its TTL in a second command.
+            # The library sets the TTL of the key in a second command.
             assert eventually(lambda: client.ttl(f"queue:{queue}:worker_heartbeats") > 0)
             yield worker
         finally:
@@ -105,7 +105,7 @@ def main() -> None:
     url, queue, concurrency, ttl, stalled, skew = sys.argv[1:]
     true_time = time.time
     time.time = lambda: true_time() + float(skew)
-    # AsyncMQ logs the traceback of every job that fails, and here some are meant to.
+    # AsyncMQ logs the traceback of every failed job, and some jobs fail intentionally.
     logging.disable(logging.CRITICAL)
     backend = RedisBackend(url)
     settings = monkay.settings

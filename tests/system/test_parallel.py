@@ -101,7 +101,7 @@ def _is_running(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    # A zombie waits for whoever has adopted it.
+    # A zombie is reaped by the process that has adopted it.
     return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
 
 

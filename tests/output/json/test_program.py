@@ -87,7 +87,7 @@ def test_a_noun_has_its_verbs_and_an_unknown_command_is_refused(run: Run) -> Non
 def test_a_schema_stands_alone(name: str) -> None:
     whole = json.loads(json.dumps(program.schema(name)))
     Draft202012Validator.check_schema(whole)
-    # Without a registry, a reference that leads out of it would raise.
+    # Without a registry, a reference to another document would raise.
     list(Draft202012Validator(whole).iter_errors({}))
 
 

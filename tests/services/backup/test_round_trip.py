@@ -166,7 +166,7 @@ def test_any_job_that_leaves_wholly_comes_back_wholly(
     elif restored.code == 0:
         assert library.dump(client) == before
     else:
-        # A member lay where its state did not say, so it was not looked for.
+        # A member in a place that does not fit the state is not searched for.
         assert "exists, so it is not restored" in restored.stderr, restored
         assert library.dump(client) == left
         assert any(key.startswith(b"queue:" + queue + b":") for key in left)

@@ -79,7 +79,7 @@ def test_a_key_of_a_wrong_type_is_a_finding_and_no_traceback(
         for name in finding["sample_ids"]
     }
     expected = {"seq": "number", "payload": "string"}.get(key.rpartition(":")[2], expected)
-    # Whatever the pause mark is, the queue is paused; what is not there cannot be wrong.
+    # Any pause mark pauses the queue, and a missing one cannot be wrong.
     looked_at = expected not in ("none", kind) and not key.endswith(":paused")
     assert named == ({key} if looked_at else set())
 

@@ -313,7 +313,7 @@ def test_damage_without_a_safe_repair_is_reported_and_left(
     make(server, client)
     left_with_advice(client, cli, code)
     if runs:
-        # It is as bad as it is told.
+        # The damage is really as severe as reported.
         assert len(work(server, runs)) == runs
         assert len(RUNS) == runs
 

@@ -61,7 +61,7 @@ def test_the_rights_that_a_reader_lacks_are_listed(
         assert result.code == 0
         assert reported["redis"]["from"] == "--redis-url"
         assert "s3cret-word" not in result.stdout + result.stderr
-        # The audit trail is none of this user's keys.
+        # The audit trail is not among the keys of this user.
         assert reported["rights"]["reading"]["lacks"] == ["xrange", "xrevrange"]
         assert reported["rights"]["changing"] == {"has": [], "lacks": ["exec", "multi"]}
         other = json.loads(cli("doctor", "--self", "other", "--json", "--redis-url", url).stdout)

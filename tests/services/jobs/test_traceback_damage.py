@@ -62,7 +62,7 @@ def test_a_cut_at_both_ends_is_never_a_crash(data: st.DataObject) -> None:
     whole = text_of(raised_by(fail_in_handler))
     start = data.draw(st.integers(0, len(whole) - 1))
     end = data.draw(st.integers(start + 1, len(whole)))
-    # A blank text says nothing, and so is none.
+    # A blank text counts as missing.
     assume(whole[start:end].strip())
     error = read(whole[start:end])
     assert error.chain and all(text in whole for text in error.chain)

@@ -119,7 +119,7 @@ def test_an_error_points_at_the_place(text: str, place: int, message: str) -> No
         assert shown[caret.index("^") :].strip() == text[place : place + 30].strip()
 
 
-# An expression as text, beside what it means.
+# An expression as text, with a function of the same meaning.
 Meaning = Callable[[dict[str, Any]], bool]
 VALUES = st.one_of(
     st.none(),

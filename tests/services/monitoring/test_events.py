@@ -42,7 +42,7 @@ def said(*rounds: tuple[Sequence[QueueStats], Sequence[str]]) -> list[str]:
         ),
         ([row("sms")], [row("sms", failed=1)], ["sms: 1 failed (SMTPServerDisconnected)"]),
         ([row(expired=1)], [row(expired=3)], ["mail: 2 expired"]),
-        # Removed or retried by somebody.
+        # Jobs were removed or retried.
         ([row(completed=9, failed=9)], [row()], []),
         ([row(waiting=None, failed=None)], [row(waiting=4, failed=4)], []),
         ([row()], [row(paused=True)], ["mail: paused"]),

@@ -94,7 +94,7 @@ def test_notices(checks: list[CheckReport], hold: float, lines: list[str]) -> No
 
 
 def test_an_undelivered_notice_is_made_again_with_the_current_state() -> None:
-    # It may have arrived although no answer said so: its end is said, too, until somebody takes it.
+    # The notice may have arrived without an answer, so its end is also sent until it is accepted.
     assert said([WELL, BAD, BAD, WORSE, WELL, WELL], 0, delivered=False) == [
         "",
         "ok > warning: mail=warning /",

@@ -382,7 +382,7 @@ def test_dead_jobs_are_those_with_a_dead_letter(
 def test_a_page_is_a_part_of_the_sorted_list(
     server: PrivateRedis, client: redis.Redis, commands: list[tuple[Any, ...]], sort: str, page: int
 ) -> None:
-    # A payload part may hold any time, and what is kept under the empty id goes with all that have none.
+    # A payload part may contain any time, and one under the empty id belongs to all jobs without an id.
     left_out = {b"", KEYS.record("")}
     commands = [command for command in commands if left_out.isdisjoint(command[1:3])]
     fill(client, [command for command in commands if not command[1].endswith(b":payload")])

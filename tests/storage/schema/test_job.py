@@ -39,7 +39,7 @@ def as_asyncmq_hydrates(record: dict[str, Any], entry: str | None) -> dict[str, 
 def test_a_jobs_state_is_the_one_that_asyncmq_infers(record: dict[str, Any], entry: str | None) -> None:
     job = as_asyncmq_hydrates(record, entry)
     without_parents = infer_job_type({**job, "depends_on": []})
-    # The one difference: what is active or has ended is that, and not `waiting-children` as well.
+    # The only difference: active and ended jobs are not also `waiting-children`.
     differs = has_pending_dependencies(job) and without_parents not in {None, *PENDING_STATES}
     expected = without_parents if differs else infer_job_type(job)
     assert effective_state(entry, record, None) == ("unknown" if expected is None else expected)

@@ -53,7 +53,7 @@ def glob(pattern: bytes) -> re.Pattern[bytes]:
 @example("a:ids")
 def test_each_key_that_proves_a_queue_leads_back_to_it_and_is_found(queue: str) -> None:
     for key, kind in QueueKeys(queue).evidence().items():
-        # A key under `jobs:` may be a job's record as well, so its type has to be looked at.
+        # A key under `jobs:` may also be the record of a job, so its type must be checked.
         assert queue_of(key) == (to_bytes(queue), None if key.startswith(b"queue:") else kind)
         assert glob(DISCOVERY_PATTERN).fullmatch(key)
 
