@@ -55,7 +55,7 @@ def list_(
     if asked.is_of_all(session):
         order = listing.order_of_all(session, sort)
         if order is None and session.out.prints_lines:
-            listing.print_shared(session, None, partial(session.dlq.shared, scope, session.filter))
+            listing.print_shared(session, None, partial(session.jobs.shared, scope, "dlq", session.filter))
             return
         jobs = session.dlq.every(scope, session.filter, sort=order)
         listing.print_every(session, scope, None, listing.noting_no_match(session, scope, jobs, None))

@@ -31,6 +31,7 @@ from asyncmq_cli.models.monitoring.tasks import (
 from asyncmq_cli.models.values import as_number
 from asyncmq_cli.services.jobs.filter import Matcher
 from asyncmq_cli.services.jobs.lookup import holding, in_each, require_queue, sizes_in
+from asyncmq_cli.storage.schema.keys import to_text
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.jobs import Job, JobFilter, QueueScope
@@ -226,9 +227,9 @@ class TaskSampler:
 
     def _claims(self) -> set[Claim]:
         return {
-            (queue, job_id, claim)
+            (queue, to_text(name), claim)
             for queue in holding(self._store, self._scope, "active")
-            for job_id, claim in self._store.jobs.claims(queue)
+            for name, claim in self._store.jobs.claims(queue)
         }
 
     def _tasks_of(self, new: set[Claim]) -> dict[Claim, str | None]:

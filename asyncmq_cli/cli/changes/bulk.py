@@ -166,11 +166,8 @@ def _selection(session: Session, targets: Targets) -> Selection:
     from asyncmq_cli.services.changes.selection import Share, keys_of, select_shared
 
     wanted, scope = session.filter, session.scope(targets.queue)
-    if targets.dead:
-        pieces = session.dlq.shared(scope, wanted, keys_of)
-    else:
-        states = (targets.state or targets.default_state, *targets.more_states)
-        pieces = chain.from_iterable(session.jobs.shared(scope, state, wanted, keys_of) for state in states)
+    states = ("dlq",) if targets.dead else (targets.state or targets.default_state, *targets.more_states)
+    pieces = chain.from_iterable(session.jobs.shared(scope, state, wanted, keys_of) for state in states)
     limit, percent = session.flags.get("limit"), parse.percent_of(session.flags, "percent", "--percent")
     if limit is not None and percent is not None:
         raise UsageProblem("--limit and --percent exclude each other")

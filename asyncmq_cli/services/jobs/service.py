@@ -34,17 +34,6 @@ def _require(store: Store, scope: QueueScope) -> None:
         require_queue(store, scope.queue)
 
 
-def _matching(
-    store: Store, scope: QueueScope, wanted: JobFilter, matches: Matcher, jobs: Iterator[Job]
-) -> Iterator[Job]:
-    """The jobs that match. If the filter has a failure group, raises the errors of `of_known_group`."""
-    if wanted.group.strip():
-        from asyncmq_cli.services.jobs.failure_groups import of_known_group
-
-        return of_known_group(store, scope, wanted, matches, jobs)
-    return filter(matches, jobs) if wanted.narrows else jobs
-
-
 def _shared(
     store: Store, scope: QueueScope, state: str, wanted: JobFilter, work: Callable[[Iterator[Job]], R]
 ) -> Iterator[tuple[R | None, Iterator[Job]]]:
@@ -112,8 +101,9 @@ class JobService:
     def matching(
         self, scope: QueueScope, state: str, wanted: JobFilter, *, sort: str | None = None
     ) -> Iterator[Job]:
-        """The jobs in a state that match a filter, queue by queue: in the order of the queue itself if `sort`
-        is `queue`, else in the order found."""
+        """The jobs in a state, or in the dead-letter queues (`dlq`), that match a filter, queue by queue: in
+        the order of the queue itself if `sort` is `queue`, else in the order found. If the filter has a
+        failure group, iterating raises the errors of `of_known_group`."""
         _require(self._store, scope)
         matches = Matcher(wanted, self._store.now())
         queues = scope.names if state == "repeatable" else holding(self._store, scope, state)
@@ -126,7 +116,11 @@ class JobService:
             return self._store.jobs.in_state(queue, state, matches.prefilter)
 
         jobs = in_each(self._store, scope, queues, read)
-        return _matching(self._store, scope, wanted, matches, jobs)
+        if wanted.group.strip():
+            from asyncmq_cli.services.jobs.failure_groups import of_known_group
+
+            return of_known_group(self._store, scope, wanted, matches, jobs)
+        return filter(matches, jobs) if wanted.narrows else jobs
 
     def shared(
         self, scope: QueueScope, state: str, wanted: JobFilter, work: Callable[[Iterator[Job]], R]
@@ -214,12 +208,13 @@ class DlqService:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._jobs = JobService(store)
 
     def page(self, scope: QueueScope, wanted: JobFilter, *, sort: str, page: int, size: int) -> JobPage:
         """One page of the dead-letter queue, sorted by time of death. Its `state` is None."""
         which = Page("newest" if sort == "queue" else sort, page, size)
         if wanted.narrows:
-            found, total = filtered(self._store, self.matching(scope, wanted), _died, which)
+            found, total = filtered(self._store, self._jobs.matching(scope, "dlq", wanted), _died, which)
         else:
             _require(self._store, scope)
             found, total, _ = unfiltered(self._store, scope, "dlq", which)
@@ -231,24 +226,7 @@ class DlqService:
         if order == "newest" and not wanted.narrows and scope.queue is not None:
             _require(self._store, scope)
             return self._store.jobs.in_order(scope.queue, "dlq")
-        return every(self._store, self.matching(scope, wanted), _died, sort=order)
-
-    def matching(self, scope: QueueScope, wanted: JobFilter) -> Iterator[Job]:
-        """The dead jobs that match a filter, in the order found."""
-        _require(self._store, scope)
-        matches = Matcher(wanted, self._store.now())
-        read = partial(self._store.jobs.in_state, state="dlq", prefilter=matches.prefilter)
-        jobs = in_each(self._store, scope, holding(self._store, scope, "dlq"), read)
-        return _matching(self._store, scope, wanted, matches, jobs)
-
-    def shared(
-        self, scope: QueueScope, wanted: JobFilter, work: Callable[[Iterator[Job]], R]
-    ) -> Iterator[tuple[R | None, Iterator[Job]]]:
-        """The jobs of `matching` in pieces, as `JobService.shared`."""
-        _require(self._store, scope)
-        if wanted.group.strip():
-            return iter([(None, self.matching(scope, wanted))])
-        return _shared(self._store, scope, "dlq", wanted, work)
+        return every(self._store, self._jobs.matching(scope, "dlq", wanted), _died, sort=order)
 
     def groups(self, scope: QueueScope, wanted: JobFilter, by: str = "cause") -> FailureGroups:
         """The failure groups of the matching jobs, the largest first. `by` is as in FailureGroups."""
@@ -257,7 +235,7 @@ class DlqService:
         _require(self._store, scope)
         queues = holding(self._store, scope, "dlq")
         if wanted.narrows:
-            jobs = self.matching(scope, wanted)
+            jobs = self._jobs.matching(scope, "dlq", wanted)
         else:
             read = partial(self._store.jobs.dead_causes, arguments=is_argument(by))
             jobs = in_each(self._store, scope, queues, read)

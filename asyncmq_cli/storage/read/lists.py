@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -129,11 +130,10 @@ class JobLists:
             pages = self._reader.complete(keys, place, members)
         return self._reader.to_jobs(keys, pages)
 
-    def claims(self, queue: str) -> Iterator[tuple[str, bytes]]:
-        """Yield the id of each active job, and its claim as stored."""
+    def claims(self, queue: str) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the id of each active job, and its claim, both as stored."""
         for fields in scan.hash_fields(self._redis, QueueKeys(queue).active):
-            for name, claim in fields.items():
-                yield to_text(name), claim
+            yield from fields.items()
 
     def in_order(self, queue: str, state: str, start: int = 0, count: int | None = None) -> Iterator[Job]:
         """`count` jobs in a state, or in the dead-letter queue (`dlq`), from the position `start`, in the
@@ -150,10 +150,10 @@ class JobLists:
                 start, count, (of_dead(state, page) for page in self._reader.complete(keys, "dlq", source))
             )
         elif state == "active":
-            claims = sorted(_claims(self._redis, keys))
+            claims = sorted(self.claims(queue), key=_since)
             some = claims[start:] if count is None else claims[start : start + count]
             source = (
-                Piece([name for _, name, _ in part], claims={i: claim for i, (*_, claim) in enumerate(part)})
+                Piece([name for name, _ in part], claims={i: claim for i, (_, claim) in enumerate(part)})
                 for part in chunked(some)
             )
             pages = self._reader.complete(keys, state, source)
@@ -347,20 +347,20 @@ class JobLists:
         return sum(len(piece.ids) for piece, _ in self._reader.in_state(keys, state, None, whole=False))
 
     def _size(self, keys: QueueKeys, place: str) -> int:
-        return scan.card(self._redis, "HLEN" if place == "active" else "ZCARD", getattr(keys, place))
+        return scan.card(self._redis, *_size(keys, place))
+
+
+def _size(keys: QueueKeys, place: str) -> Command:
+    return ("HLEN" if place == "active" else "ZCARD", getattr(keys, place))
 
 
 def _sizes(keys: QueueKeys, state: str) -> list[Command]:
     """The commands whose replies give an upper bound for the number of jobs in a state."""
-
-    def size(place: str) -> Command:
-        return ("HLEN" if place == "active" else "ZCARD", getattr(keys, place))
-
     place = "dlq" if state in DEAD_STATES else state
     if place in ALL_PLACES:
-        return [size(place)]
+        return [_size(keys, place)]
     jobs: list[Command] = [("SCARD", keys.ids), ("HLEN", keys.states)]
-    return [*jobs, *map(size, ALL_PLACES)] if state == "all" else jobs
+    return [*jobs, *(_size(keys, place) for place in ALL_PLACES)] if state == "all" else jobs
 
 
 def _from(start: int, count: int | None, pages: Iterable[Placed]) -> Iterator[Placed]:
@@ -378,15 +378,13 @@ def _from(start: int, count: int | None, pages: Iterable[Placed]) -> Iterator[Pl
             return
 
 
-def _claims(client: redis.Redis, keys: QueueKeys) -> Iterator[tuple[float, bytes, bytes]]:
-    """Yield the time of each claim, the job's id, and the claim as stored."""
-    for fields in scan.hash_fields(client, keys.active):
-        for name, claim in fields.items():
-            try:
-                since = float(claim)
-            except ValueError:
-                since = float("inf")
-            yield since, name, claim
+def _since(claim: tuple[bytes, bytes]) -> tuple[float, bytes]:
+    """The sort key of a claim: its time, or infinity if it has none, and the job's id."""
+    name, text = claim
+    try:
+        return float(text), name
+    except ValueError:
+        return math.inf, name
 
 
 class _Best:

@@ -100,10 +100,7 @@ def of_search(session: Session, verb: str, found: Search) -> Plan:
 
 
 def _selected(session: Session, found: Search, limit: int | None) -> Selection:
-    if found.state is None:
-        jobs = session.dlq.matching(found.scope, found.wanted)
-    else:
-        jobs = session.jobs.matching(found.scope, found.state, found.wanted)
+    jobs = session.jobs.matching(found.scope, found.state or "dlq", found.wanted)
     return select(jobs, Share(limit=limit))
 
 
