@@ -263,6 +263,9 @@ class OperatorApp(App[None]):
             self.action_stop()
 
     async def action_quit(self) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
         """Quit. If a change is running, only stop it; the screen stays open and shows the result."""
         if self.running is not None:
             self.running.action_leave()
@@ -275,10 +278,7 @@ class OperatorApp(App[None]):
     def end_by(self, number: int) -> None:
         """End because of a signal. A running change is first stopped, after its current job."""
         self.ended_by = self.ended_by or number
-        if self.running is not None:
-            self.running.action_leave()
-        else:
-            self.exit()
+        self._leave()
 
     def change_ended(self) -> None:
         """Called when a change has ended."""

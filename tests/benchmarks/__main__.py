@@ -118,7 +118,7 @@ class Bench:
             self.report.write()
 
     def _pause(self) -> None:
-        """Before and after all: what the machine itself adds to the longest times."""
+        """Measure the longest pauses of the machine itself; called before and after all measurements."""
         if self._writing:
             for together in (1, 3):
                 longest = max(longest_pause(together, _READING), self.report.pauses.get(together, 0.0))
@@ -146,8 +146,8 @@ class Bench:
         return times if times >= FEW or not self._repeats else min(times, self._repeats)
 
     def follow(self, server: PrivateRedis) -> None:
-        """A round of `events tail` by itself: without the start-up, and what follows it without the first.
-        It waits between two rounds, so its seconds are those of the processor."""
+        """The cost of a round of `events tail`, without the start-up and the first round. The command waits
+        between rounds, so the seconds are those of the processor."""
         if not self._is_wanted(f"{FOLLOWING}, a quiet round"):
             return
         firsts, quiet = [], []
@@ -162,14 +162,14 @@ class Bench:
         self.add(Row(f"{FOLLOWING}, a quiet round", quiet, firsts, 0.1))
 
     def add(self, row: Row) -> None:
-        """A long run that is ended early leaves what it has measured so far."""
+        """Add a result. It is written at once, so that a run which is ended early keeps its measurements."""
         self.report.rows.append(row)
         say("  ".join(row.cells))
         if self._writing:
             self.report.write()
 
     def retry(self, server: PrivateRedis) -> None:
-        """Tool and floor each on the keyspace as it was."""
+        """Run the tool and the floor, each on the original keyspace."""
         count = min(cases.RETRIED, self._total // 10)
         with tempfile.TemporaryDirectory() as folder:
             prepared = Path(folder) / "retried"
@@ -197,7 +197,8 @@ class Bench:
         self.add(Row(case.name, runs, floors, case.at_most))
 
     def watch(self, server: PrivateRedis) -> None:
-        """What a program that looks every five seconds costs Redis while a worker finishes jobs."""
+        """Measure the cost for Redis of programs that read every five seconds, while a worker finishes
+        jobs."""
         wanted = [words for words in WATCHERS if self._is_wanted(f"{' '.join(words)}, busy")]
         if not wanted:
             return
@@ -215,7 +216,7 @@ class Bench:
             )
 
     def screen(self, server: PrivateRedis) -> None:
-        """The first picture of `ui` and its keys, on a small Redis and on this one."""
+        """Measure the first screen of `ui` and its keys, on a small Redis and on this one."""
         if not self._is_wanted(SCREEN):
             return
         with filled(_SMALL) as small:
@@ -226,7 +227,7 @@ class Bench:
                 self.remark(reported)
 
     def beside_rq(self, server: PrivateRedis) -> None:
-        """The same tasks of rq, which keeps a set of its queues, with as many jobs on a Redis of its own."""
+        """The same tasks with rq, which keeps a set of its queues, with as many jobs on its own Redis."""
         tasks = [
             (f"{name}, beside rq", args, task)
             for name, args, task in (
@@ -291,8 +292,8 @@ class Bench:
         self.remark(f"{what}: {ours:.2f} s, the library {library:.1f} s, {times:,.0f} times as long")
 
     def _retry_loop(self) -> None:
-        """The library reads the whole dead-letter queue for each job, so twice as many take four times
-        as long. The largest number that ends in a minute is looked for."""
+        """Retry with the library. It reads the whole dead-letter queue for each job, so twice as many jobs
+        take four times as long. Finds the largest number that takes less than a minute."""
         count, ended = 1000, []
         for _ in range(_TRIES):
             tool_seconds, library = self._retry_both(count)
@@ -325,7 +326,7 @@ class Bench:
 
 
 def retried(total: int) -> Iterator[tuple[bytes, int, bytes, bytes, bytes]]:
-    """What the retry of each dead letter writes: see the floor of the same name."""
+    """The data that the retry of each dead letter writes; see the floor of the same name."""
     event = {"action": "job.retry", "source": "jobs.bulk", "status": "success", "queue": keyspace.BIG}
     for made in keyspace.jobs(keyspace.BIG, keyspace.counts_of(total), 1):
         if made.state == "failed":
@@ -339,7 +340,8 @@ def retried(total: int) -> Iterator[tuple[bytes, int, bytes, bytes, bytes]]:
 
 
 def busy(whole: Cost, part: Cost, rounds: int) -> Cost:
-    """What each of these rounds cost, of which `whole` had so many more than `part`."""
+    """The cost of one round: the difference between two runs, divided by `rounds`, the number of rounds that
+    `whole` has more than `part`."""
     cpu = (whole.cpu - part.cpu) / rounds
     commands, sent = whole.commands - part.commands, whole.sent - part.sent
     redis_cpu = (whole.redis_cpu - part.redis_cpu) / rounds

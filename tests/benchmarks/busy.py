@@ -1,4 +1,4 @@
-"""What a program that looks again and again costs a Redis in which a worker finishes jobs."""
+"""The cost of programs that read repeatedly, for a Redis in which a worker finishes jobs."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _NOT_SENT = ("eval", "evalsha", "multi", "exec", "publish")
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """`share` of Redis's time is what the watcher's commands took, `grown` by how much of its time Redis
-    worked more than without it, and `finished` how many jobs a second were waiting no more."""
+    """`share` is the share of the time of Redis that the commands of the watcher took, `grown` the growth of
+    the working time of Redis because of it, and `finished` the number of jobs per second that ended."""
 
     share: float
     grown: float
@@ -46,8 +46,8 @@ class _Window:
 def beside_a_worker(
     server: PrivateRedis, watchers: Sequence[Sequence[str]], seconds: float
 ) -> Iterator[Watched]:
-    """What each of these costs, one after the other. The worker is alone before the first and after the last;
-    a watcher's first look is not counted."""
+    """Measure these programs one after the other. The worker runs alone before the first and after the last.
+    The first read of a watcher is not counted."""
     with redis.Redis.from_url(server.url, socket_timeout=None) as client, _worker(server, client):
         alone = [_window(client, seconds / 2)]
         watched = []
@@ -65,7 +65,7 @@ def beside_a_worker(
 
 
 def _own_commands(during: _Window, alone: Sequence[_Window]) -> float:
-    """Seconds: of each command what was called more often than by the worker alone."""
+    """The seconds in calls that the worker alone does not make."""
     found = 0.0
     for name, (calls, took) in during.commands.items():
         theirs = sum(window.commands.get(name, (0, 0.0))[0] for window in alone)
@@ -119,7 +119,7 @@ def _worker(server: PrivateRedis, client: redis.Redis) -> Iterator[None]:
 
 @contextmanager
 def _watcher(server: PrivateRedis, words: Sequence[str]) -> Iterator[None]:
-    """On a terminal of its own, once it has shown its first look."""
+    """Start a watcher on its own terminal, and return after its first read."""
     terminal, theirs = pty.openpty()
     process = subprocess.Popen(
         tool(*words), env=environment(server), cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs

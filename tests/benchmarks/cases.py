@@ -18,11 +18,12 @@ JOBS_A_PAGE = 20
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """`args` are the tool's. `floor` is a program and its arguments; None where there is none.
+    """`args` are the arguments of the tool. `floor` is a program and its arguments, or None if there is no
+    floor.
 
-    `at_most` is the ratio to the floor that is to be reached, `worked_at_most` the seconds of Redis within
-    commands, and `sent_at_most` the bytes that pass. `server` says whether Redis is needed,
-    and `status` what the tool ends with.
+    `at_most` is the target for the ratio to the floor, `worked_at_most` that for the seconds of Redis in
+    commands, and `sent_at_most` that for the bytes sent both ways. `server` says whether Redis is needed, and
+    `status` is the expected exit status.
     """
 
     name: str
@@ -72,7 +73,7 @@ def _listings() -> list[Case]:
 
 
 def _pages(show: Sequence[str]) -> list[Case]:
-    """What costs a page, however long the list: the floor is one `jobs show`."""
+    """Cases whose cost is that of a page, however long the list is: the floor is one `jobs show`."""
     cases = []
     for page in ("1", "50"):
         args = ["dlq", "list", BIG, "--page", page, "--json"]
@@ -88,7 +89,7 @@ def _pages(show: Sequence[str]) -> list[Case]:
 
 
 def _counting(show: Sequence[str]) -> list[Case]:
-    """A large queue among small ones, counted. No worker serves them, which is what `check` finds out."""
+    """Cases that count a large queue among small ones. `check` finds that no worker serves them."""
     scan, both, states = (module("floors", name) for name in ("scan", "discovery", "states"))
     sizes = "name,paused,waiting,dlq,active,delayed"
     return [
@@ -151,7 +152,7 @@ def retrying(count: int, prepared: str) -> Case:
 
 
 def chained(count: int) -> Case:
-    """The same beside the tool without the hash chain."""
+    """The same case compared with the tool without the hash chain."""
     args = ["jobs", "retry", BIG, "--q", IN_MANY, "--limit", str(count), "--yes"]
     name = f"jobs retry of {count:,}, beside no audit chain"
     return Case(name, args, module("unchained", *args), 1.15, repeats=3)

@@ -61,7 +61,7 @@ def place(name: str) -> None:
 
 
 def anywhere(state: str) -> None:
-    """The jobs of a state that no sorted set holds: by the ids, the states, and the records."""
+    """The jobs in a state without a sorted set: the ids, the states, and the records."""
     client = _client()
     beside = {b"completed": "jobs:mail:results", b"active": "queue:mail:active"}
     wanted = state.encode()
@@ -81,7 +81,7 @@ def anywhere(state: str) -> None:
 
 
 def everything() -> None:
-    """All jobs, and the sorted sets with the states of what they hold: some of it may lie only there."""
+    """All jobs, and the sorted sets with the states of their members, because some jobs may be only there."""
     anywhere("all")
     client = _client()
     for name in ("waiting", "delayed", "dlq"):

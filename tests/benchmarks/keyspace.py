@@ -1,7 +1,7 @@
 """A large keyspace in AsyncMQ's exact layout, written many jobs at a time.
 
-`jobs` says what is in a queue, the same for the same seed, and `write` puts it into Redis.
-tests/support/test_keyspace.py brings the same jobs there by the library's own calls and compares.
+`jobs` describes the content of a queue, the same for the same seed, and `write` writes it to Redis.
+tests/support/test_keyspace.py writes the same jobs with the library and compares.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ _CHUNK = 1000
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """One job: as its producer gave it to the library, what became of it, and when.
+    """One job: its parameters when it was enqueued, its outcome, and the times.
 
-    `claimed_at` and `ended_at` are epoch seconds, `due_at` the score of a delayed one, and
-    `result` what a completed one returned.
+    `claimed_at` and `ended_at` are epoch seconds, `due_at` is the score of a delayed job, and `result` the
+    value that a completed job returned.
     """
 
     state: str
@@ -72,7 +72,7 @@ class Made:
 
 
 def counts_of(total: int) -> dict[str, int]:
-    """How many of `total` jobs are in each state; what does not divide is completed."""
+    """The number of jobs in each state, of `total`; the remainder of the division is completed."""
     counts = {state: share * total // 1_000_000 for state, share in SHARES.items()}
     counts["completed"] += total - sum(counts.values())
     return counts
@@ -136,8 +136,8 @@ def _made(queue: str, state: str, number: int, chosen: random.Random, *, split: 
 
 
 def stored(made: Made) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """The job's record, and the one that its member of a sorted set holds, None where it is in none
-    or under its id alone."""
+    """The record of the job, and the job as the member of its sorted set; None if it is in none, or only with
+    its id."""
     waiting = {**made.record, "status": "waiting", "has_dependents": False}
     claimed = {**made.record, "active_since": made.claimed_at}
     if made.state == "delayed":
@@ -158,7 +158,7 @@ def stored(made: Made) -> tuple[dict[str, Any], dict[str, Any] | None]:
 
 
 class Writer:
-    """Commands for Redis, sent in large pieces and answered at the end of each."""
+    """Sends commands to Redis in large pieces, and reads the replies at the end of each."""
 
     def __init__(self, path: str) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
@@ -198,7 +198,8 @@ def write(path: str, queue: str, made: Iterable[Made]) -> int:
 
 
 def _write_piece(writer: Writer, keys: QueueKeys, piece: list[Made], sequence: int) -> int:
-    """Every job but a delayed one is enqueued first and takes the next number of the sequence."""
+    """Write some jobs. Every job except a delayed one is enqueued first, with the next number of the
+    sequence."""
     states: list[bytes] = []
     results: list[bytes] = []
     claims: list[bytes] = []
@@ -246,8 +247,8 @@ def _write_piece(writer: Writer, keys: QueueKeys, piece: list[Made], sequence: i
 
 
 def _write_record(writer: Writer, keys: QueueKeys, made: Made, record: dict[str, Any]) -> None:
-    """A split job's record holds its metadata. What the worker's scripts write over it is whole
-    again, and the part that was split off stays beside it."""
+    """Write the record. That of a split job has only metadata; the scripts of a worker replace it by the
+    whole job, and its payload part remains."""
     text, payload = encode_record(record)
     whole = made.state in ("failed", "expired")
     writer.add(b"SET", keys.record(made.id), json.dumps(record).encode() if whole else text.encode())
@@ -278,7 +279,7 @@ def small_queues() -> list[str]:
 
 
 def fill(path: str, total: int, seed: int = 1) -> None:
-    """The whole keyspace: the big queue of `total` jobs, and the small ones beside it."""
+    """Write the whole keyspace: the big queue of `total` jobs and the small queues."""
     write(path, BIG, jobs(BIG, counts_of(total), seed))
     for queue in small_queues():
         write(path, queue, jobs(queue, small_counts(), seed))

@@ -1,7 +1,7 @@
-"""Run one program and say what it cost: `python -I -S launch.py PROGRAM ARGUMENT…`.
+"""Run one program and print its cost: `python -I -S launch.py PROGRAM ARGUMENT…`.
 
-Its own process, and a small one: what a process had in memory before it became the program counts
-among that program's peak.
+This is a separate, small process, because the memory of a process before it becomes the program counts in the
+peak of the program.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""One run of a program against one Redis: what it cost itself, Redis, and a second client."""
+"""Measure one run of a program on a Redis: its own cost, that for Redis, and that for a second client."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Cost:
 
 
 def tool(*args: str) -> list[str]:
-    """The tool as its users start it: its entry point, not `python -m`."""
+    """The command line of the tool, by its entry point and not `python -m`."""
     code = "import sys; from asyncmq_cli.__main__ import main; sys.argv[0] = 'asyncmq'; main()"
     return [sys.executable, "-c", code, *args]
 
@@ -75,7 +75,7 @@ def environment(server: PrivateRedis | None) -> dict[str, str]:
 
 
 def run(command: Sequence[str], server: PrivateRedis | None = None, *, status: int = 0) -> Cost:
-    """Run it to its end. Raises RuntimeError where that is not with this status."""
+    """Run a program. Raises RuntimeError if it ends with another status."""
     if server is None:
         return _launch(command, None, status)
     with redis.Redis.from_url(server.url, socket_timeout=None) as client:
@@ -129,7 +129,7 @@ def _launch(command: Sequence[str], server: PrivateRedis | None, expected: int) 
 
 
 def commands_of(client: redis.Redis) -> dict[str, tuple[int, float]]:
-    """How often each command was called so far, and for how many seconds; without those of this file."""
+    """By command, the number of calls so far and their seconds, without the commands of this module."""
     stats: Any = client.info("commandstats")
     named = {name.removeprefix("cmdstat_"): reported for name, reported in stats.items()}
     return {
@@ -140,8 +140,8 @@ def commands_of(client: redis.Redis) -> dict[str, tuple[int, float]]:
 
 
 def _counted(client: redis.Redis) -> tuple[int, int, float, float]:
-    """How many commands Redis has carried out so far, the bytes that passed, its processor's seconds, and
-    those within commands."""
+    """The number of commands so far, the bytes both ways, the processor seconds of Redis, and those in
+    commands."""
     stats = commands_of(client)
     commands = sum(calls for calls, _ in stats.values())
     passed: Any = client.info("stats")
@@ -164,8 +164,8 @@ def _stolen() -> float:
 
 
 def longest_pause(together: int, seconds: float) -> float:
-    """Of so many processes that read the clock for so long at once: the longest that one was held up, in
-    seconds."""
+    """The longest pause, in seconds, of this many processes that read the clock for this long at the same
+    time."""
     command = [sys.executable, "-I", "-S", str(HERE / "pauses.py"), str(seconds)]
     readers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(together)]
     return max(float(reader.communicate()[0]) for reader in readers)

@@ -1,6 +1,6 @@
-"""How long a machine holds up who does nothing but read the clock: `python -I -S pauses.py SECONDS`
-prints the longest time between two readings, in seconds. Whatever else is measured there has waited
-as long now and then."""
+"""Measure the longest pause of a process that only reads the clock: `python -I -S pauses.py SECONDS` prints
+the longest time between two readings, in seconds. Everything that is measured on this machine sometimes waits
+that long."""
 
 import sys
 import time

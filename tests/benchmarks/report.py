@@ -43,7 +43,7 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """The median of the ratios of runs that stood side by side."""
+        """The median ratio of the runs that were made in turn."""
         if not self.floors:
             return None
         pairs = zip(self.runs, self.floors, strict=True)
@@ -166,7 +166,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def machine() -> str:
-    """Processor, cores, memory and versions, as well as the machine tells them."""
+    """The processor, cores, memory and versions, as far as the machine reports them."""
     processor = platform.processor() or platform.machine()
     cores = 0
     for line in _lines("/proc/cpuinfo"):

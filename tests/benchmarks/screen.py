@@ -33,7 +33,7 @@ class Screen:
 
 
 def seen_on(server: PrivateRedis) -> Screen:
-    """Counts are read every minute, so that what is drawn is drawn because of a key."""
+    """Counts are only read every minute, so each redraw is the result of a key."""
     found = Screen()
     began = time.monotonic()
     with _opened(server) as terminal:
@@ -109,7 +109,7 @@ _KEYS: Mapping[str, Callable[[Screen], list[float]]] = {
 
 
 def judged(jobs: int, looks: Sequence[Screen], *, is_small: bool) -> tuple[str, list[str]]:
-    """What these looks at a Redis with so many jobs say, and what is not reached."""
+    """The results of these measurements at a Redis with this many jobs, and the targets that were missed."""
     where = f"`ui` at {jobs:,} jobs"
     picture = statistics.median(look.first for look in looks)
     keys = {

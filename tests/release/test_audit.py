@@ -1,4 +1,4 @@
-"""`make audit` passes only where it was answered, and answered well."""
+"""`make audit` passes only if the database answered, and knows of no vulnerability."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NOTHING: dict[str, Any] = {}
 
 @contextmanager
 def answering(status: int, body: bytes) -> Iterator[tuple[str, list[Any]]]:
-    """A service on a port of its own that says one thing; its address, and what it was asked."""
+    """A server that gives one answer. Yields its address and the requests that it received."""
     asked: list[Any] = []
 
     class Service(BaseHTTPRequestHandler):

@@ -1,5 +1,5 @@
-"""What lies in contrib/: each file by its form, by our own command lines and by the metrics of the exporter,
-and with the program that it is made for where this machine has it."""
+"""The files in contrib/: their form, our command lines and metrics in them, and each with the program that it
+is for if this machine has it."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ PROGRAM = "/usr/local/bin/asyncmq-cli"
 
 
 def require_parses(line: str) -> None:
-    """Our own program takes the line. Raises AdminError."""
+    """Assert that our program accepts the command line. Raises AdminError."""
     program, *words = shlex.split(line)
     assert Path(program).name == "asyncmq-cli", line
     commandtree.parse(words)
 
 
 def metrics() -> set[str]:
-    """The names of all series that the exporter has."""
+    """The names of all series of the exporter."""
     row = QueueStats("mail", waiting=1, oldest_waiting_seconds=1.0, workers=1)
     state = ExporterState(
         Snapshot(1e9, [row], [], problems=[]),
@@ -87,7 +87,7 @@ def alerts() -> dict[str, str]:
 
 
 def promtool(*words: str, folder: Path) -> None:
-    """Run it where it is. Without it the form and the names of metrics have been checked, and no more."""
+    """Run promtool if it is installed. Without it, only the form and the names of metrics are checked."""
     if find("promtool"):
         check("promtool", *words, folder=folder)
 
@@ -149,7 +149,7 @@ def test_the_dashboard_is_valid() -> None:
 
 @pytest.mark.extended
 def test_the_dashboard_has_nothing_that_grafana_does_not_know() -> None:
-    """Read and written by the library that Grafana publishes, it is the same."""
+    """It is unchanged after Grafana's own library has read and written it."""
     cog = importlib.import_module("grafana_foundation_sdk.cog.plugins")
     encoder = importlib.import_module("grafana_foundation_sdk.cog.encoder").JSONEncoder()
     model = importlib.import_module("grafana_foundation_sdk.models.dashboard").Dashboard
@@ -159,7 +159,7 @@ def test_the_dashboard_has_nothing_that_grafana_does_not_know() -> None:
 
 
 def assert_kept(ours: Any, theirs: Any, place: str) -> None:
-    """All of ours is in theirs, which may have defaults beside it."""
+    """Assert that everything in ours is in theirs, which may also have defaults."""
     if isinstance(ours, dict):
         for key, value in ours.items():
             assert key in theirs, f"{place}.{key}"
@@ -233,7 +233,7 @@ def test_the_crontab() -> None:
 
 
 def test_what_runs_by_the_clock_runs(server: PrivateRedis, client: redis.Redis, tmp_path: Path) -> None:
-    """Nagios' command, both lines of the crontab, and the timer's unit, by a shell as they are written."""
+    """The command of Nagios, both lines of the crontab, and the timer's unit run in a shell unchanged."""
     library.with_backend(server.url, lambda opened: opened.enqueue("mail", library.job("w")))
     program = tmp_path / "asyncmq-cli"
     forked.client(program, "-m", "asyncmq_cli")

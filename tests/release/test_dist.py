@@ -39,7 +39,7 @@ def metadata(wheel: zipfile.ZipFile) -> Message:
 
 
 def sources() -> set[str]:
-    """All files of the package, as they lie in the repository."""
+    """All files of the package in the repository."""
     found = (path.relative_to(ROOT) for path in PACKAGE.rglob("*") if path.is_file())
     return {str(path) for path in found if path.suffix != ".pyc"}
 
@@ -133,7 +133,7 @@ def test_the_wheel_works_by_itself(built: Path, wheel: zipfile.ZipFile, tmp_path
 
 
 def test_what_make_dist_tries_holds_here(server: PrivateRedis, cli: Run) -> None:
-    """`make dist` takes minutes, so a wrong line in it would be noticed late without this test."""
+    """`make dist` takes minutes, so without this test an error in its trial would be noticed late."""
     prepare(server.url)
     assert try_out(cli, server.url) > 20
 
@@ -141,7 +141,7 @@ def test_what_make_dist_tries_holds_here(server: PrivateRedis, cli: Run) -> None
 @pytest.mark.extended
 @pytest.mark.parametrize("source", ["the wheel", "the repository"])
 def test_uvx_runs_it(source: str, built: Path) -> None:
-    """As the README says, from either; it installs what the wheel asks for."""
+    """The command of the README, from the wheel and the sdist, with the dependencies of the wheel."""
     wheel = built / f"{STEM}-py3-none-any.whl"
     words = ["tool", "run", "--from", wheel if source == "the wheel" else ROOT, "asyncmq-cli", "--version"]
     done = subprocess.run([sys.executable, "-m", "uv", *words], capture_output=True, text=True, check=False)

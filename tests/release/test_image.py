@@ -1,4 +1,4 @@
-"""The container image: whoever it runs as, what it starts, and that it needs no file of its own."""
+"""The container image: its user, its command, and that it needs no writable file."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def answers(listening: str, path: str) -> str:
 
 @contextmanager
 def started(words: Sequence[str | Path], **options: Any) -> Iterator[str]:
-    """The exporter, and the address that it says; it ends on SIGTERM as it should."""
+    """Start the exporter and yield its address. It must end normally on SIGTERM."""
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, **options)
     try:
         line = process.stderr.readline()
@@ -91,7 +91,7 @@ def serves(words: Sequence[str | Path], client: redis.Redis, **options: Any) -> 
 
 
 def command() -> list[str]:
-    """What the image starts, on a free port of this host alone."""
+    """The command of the image, on a free port of this host."""
     said = dict(stages()[1])
     return [*json.loads(said["ENTRYPOINT"]), *json.loads(said["CMD"])[:-1], "127.0.0.1:0"]
 
@@ -144,7 +144,7 @@ Store = Sequence[str | Path]
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """The image, built on a Debian of its own: no registry of images is asked."""
+    """The image, built on a local Debian without any registry of images."""
     folder = tmp_path_factory.mktemp("image")
     base = folder / "base"
     store = ("--storage-driver", "vfs", "--root", folder / "store", "--runroot", folder / "run")
@@ -183,7 +183,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 @contextmanager
 def reachable() -> Iterator[tuple[str, redis.Redis]]:
-    """A server on a port of this host, which a container on its network reaches."""
+    """A Redis on a port of this host that containers can reach."""
     port = free_port()
     with PrivateRedis(extra=("--port", str(port), "--bind", "127.0.0.1")):
         url = f"redis://127.0.0.1:{port}/0"
@@ -222,7 +222,7 @@ def test_the_image_is_built_and_runs_on_a_read_only_file_system(store: Store) ->
 @builds
 @pytest.mark.skipif(shutil.which("podman") is None, reason="no podman here")
 def test_a_container_runtime_runs_it(store: Store) -> None:
-    """As no root, without a file that it may write, and without any capability."""
+    """Run without root, without writable files and without capabilities."""
     options = ("--rm", "--network", "host", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
     safe = (
         "--read-only",

@@ -1,5 +1,5 @@
-"""The files for monitoring systems, tried with these systems: Debian's prometheus, prometheus-node-exporter,
-nagios4-core and icinga2-bin. The test of one that is not on PATH is skipped."""
+"""The files for monitoring systems, tried with the real systems: Debian's prometheus,
+prometheus-node-exporter, nagios4-core and icinga2-bin. Tests of those that are not on PATH are skipped."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def running(words: Sequence[str | Path]) -> Iterator[None]:
 
 
 def fetched(url: str) -> str:
-    """Empty where nobody answers yet."""
+    """The body of the response; empty if nothing answers yet."""
     try:
         with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310
             text: str = answer.read().decode()

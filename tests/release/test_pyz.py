@@ -1,4 +1,4 @@
-"""The single file runs on a bare Python, whichever; the wheel is the same bytes each time."""
+"""The single file runs on every bare Python, and two builds of the wheel are the same bytes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_one_file_starts_on_every_python(tmp_path: Path) -> None:
 
 
 def test_two_builds_of_the_wheel_are_equal_bytes(built: Path, tmp_path: Path) -> None:
-    """One from the sdist, and one from the repository."""
+    """One is built from the sdist, the other from the repository."""
     words = ["-m", "build", "--no-isolation", "--wheel", "--outdir", str(tmp_path), str(ROOT)]
     subprocess.run([sys.executable, *words], capture_output=True, check=True)
     (again,) = tmp_path.iterdir()

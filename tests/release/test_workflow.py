@@ -1,4 +1,4 @@
-"""The release workflow: what it may do, what it runs, and that nothing in it can be changed from outside."""
+"""The release workflow: its rights, its steps, and that nothing outside the repository can change it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What has to work wherever the tool was installed: a look at each part that may be left out by mistake."""
+"""The checks that must pass wherever the tool was installed; they cover every part that a build might leave
+out."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ class TrialFailed(Exception):
 
 @dataclass(frozen=True)
 class Program:
-    """One way to start the tool, in an empty folder and with hardly anything in the environment."""
+    """One way to start the tool, in an empty folder and an almost empty environment."""
 
     command: Sequence[str]
     folder: Path
@@ -47,7 +48,7 @@ class Program:
 
 
 def prepare(url: str) -> None:
-    """A dead job and a waiting one, by the real AsyncMQ, in a Redis that is emptied for it."""
+    """Empty a Redis, and add a dead job and a waiting one with the real AsyncMQ."""
     with redis.Redis.from_url(url) as client:
         client.flushall()
 

@@ -12,6 +12,11 @@ INTERVAL = 0.05
 """Seconds between two reads of the active hashes; more if a read takes longer."""
 
 
+def _rank(sorted_values: Sequence[float], share: float) -> int:
+    """The position of a percentile by nearest rank."""
+    return min(len(sorted_values) - 1, int(share * len(sorted_values)))
+
+
 class TaskStats(Struct, frozen=True):
     """The jobs of a task; `task` is None for jobs without one. `counts` are by TASK_STATES; the count of a
     state that was sampled is an estimate. `oldest_waiting` and `last_death` are epoch seconds. `durations`
@@ -34,7 +39,7 @@ class TaskStats(Struct, frozen=True):
         not exceed."""
         if not self.durations:
             return None
-        return self.durations[min(len(self.durations) - 1, int(share * len(self.durations)))]
+        return self.durations[_rank(self.durations, share)]
 
 
 class TopTask(Struct, frozen=True):
@@ -56,14 +61,11 @@ class TopTask(Struct, frozen=True):
         did not exceed. None if no job ended, or if it is below the interval between two reads."""
         if not self.durations or self.is_below(share):
             return None
-        return self.durations[self._rank(share)]
+        return self.durations[_rank(self.durations, share)]
 
     def is_below(self, share: float) -> bool:
         """Whether the percentile is below the interval between two reads, and therefore unknown."""
-        return bool(self.durations) and self._rank(share) < self.below
-
-    def _rank(self, share: float) -> int:
-        return min(len(self.durations) - 1, int(share * len(self.durations)))
+        return bool(self.durations) and _rank(self.durations, share) < self.below
 
 
 class TopReport(Struct, frozen=True):
