@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, NoReturn
 
 import redis
 
@@ -12,7 +12,7 @@ from asyncmq_cli.errors import AdminError, ChangeRefused, WrongType
 from asyncmq_cli.models.values import as_number, chunked
 from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.client.connection import Command, run_pipeline
-from asyncmq_cli.storage.read.locate import read_place
+from asyncmq_cli.storage.read.locate import find_jobs, read_place
 from asyncmq_cli.storage.read.sizes import PRIORITY
 from asyncmq_cli.storage.schema.job import Location
 from asyncmq_cli.storage.schema.job_dump import JobDump
@@ -88,10 +88,15 @@ class JobDumps:
         As in every change, an id that is only in the cancelled set is not a job. Reads no record.
         """
         keys = QueueKeys(queue)
-        existing: set[str] = set()
         cancelled: set[str] = set()
         for piece in chunked(job_ids, _IDS_AT_A_TIME):
-            self._add_existing(keys, piece, existing, cancelled)
+            # Send this alone, because it is the first command of a restore: if the server sends an error
+            # without a request, the last command of a pipeline would get no reply.
+            names = list(map(to_bytes, piece))
+            marks = scan.typed(keys.cancelled, self._redis.smismember, keys.cancelled, names)
+            cancelled.update(job_id for job_id, mark in zip(piece, marks, strict=True) if mark)
+        found = find_jobs(self._redis, [queue], job_ids, _raise)
+        existing = {job_id for job_id, queues in found.items() if queues}
         # A job may exist only as a member of a sorted set.
         unfound = {job_id: Location(queue, job_id) for job_id in job_ids if job_id not in existing}
         for place in PLACES if unfound else ():
@@ -102,28 +107,6 @@ class JobDumps:
             if location.exists:
                 existing.add(location.id)
         return existing, cancelled
-
-    def _add_existing(
-        self, keys: QueueKeys, job_ids: Sequence[str], existing: set[str], cancelled: set[str]
-    ) -> None:
-        names = [to_bytes(job_id) for job_id in job_ids]
-        # Send this alone, because it is the first command of a restore: if the server sends an error without
-        # a request, the last command of a pipeline would get no reply.
-        states = scan.hash_get(self._redis, keys.states, names)
-        commands: list[Command] = [
-            ("HMGET", keys.active, *names),
-            ("ZMSCORE", keys.waiting, *names),
-            ("SMISMEMBER", keys.ids, *names),
-            ("SMISMEMBER", keys.cancelled, *names),
-            *(("EXISTS", keys.record(job_id)) for job_id in job_ids),
-        ]
-        claims, waiting, in_ids, marked, *records = run_pipeline(self._redis, commands)
-        rows = zip(job_ids, states, claims, waiting, in_ids, marked, records, strict=True)
-        for job_id, state, claim, score, in_set, mark, has_record in rows:
-            if has_record or in_set or any(value is not None for value in (state, claim, score)):
-                existing.add(job_id)
-            if mark:
-                cancelled.add(job_id)
 
     def _dump(self, keys: QueueKeys, location: Location, result: bytes | None, replies: list[Any]) -> JobDump:
         (claim,), (heartbeat,), pending, children, *rest = replies
@@ -180,6 +163,10 @@ def _dump_commands(keys: QueueKeys, location: Location) -> list[Command]:
         ),
         *(("SISMEMBER", keys.children(parent), name) for parent in location.parents),
     ]
+
+
+def _raise(problem: WrongType) -> NoReturn:
+    raise problem
 
 
 def _too_many(job_id: str, relation: str) -> AdminError:
