@@ -139,6 +139,42 @@ def note_no_queue_in(session: Session, scope: QueueScope) -> None:
         note_no_queue(session, scope.globs)
 
 
+def print_jobs(
+    session: Session,
+    queue: str | None,
+    state: str | None,
+    sort: str | None,
+    asked: Paging,
+    usual: str = "newest",
+) -> None:
+    """Print the jobs in a state, or the dead ones if `state` is None: one page or every match."""
+    wanted, scope = session.filter, session.scope(queue)
+    if asked.is_of_all(session):
+        order = order_of_all(session, sort, usual)
+        if order is None and session.out.prints_lines:
+            print_shared(session, state, partial(session.jobs.shared, scope, state or "dlq", wanted))
+            return
+        if state is None:
+            jobs = session.dlq.every(scope, wanted, sort=order)
+        else:
+            jobs = session.jobs.every(scope, state, wanted, sort=order)
+        print_every(session, scope, state, noting_no_match(session, scope, jobs, state))
+        return
+    order, page, size = sort or usual, asked.page, asked.size
+    if state is None:
+        found = session.dlq.page(scope, wanted, sort=order, page=page, size=size)
+    else:
+        exact = session.out.format == "json"
+        found = session.jobs.page(scope, state, wanted, sort=order, page=page, size=size, exact=exact)
+    print_page(session, found)
+    note_no_queue_in(session, scope)
+    if wanted.narrows and not found.total and not session.out.for_programs:
+        note_where_it_matches(session, scope, state)
+    elif state is not None and queue is not None and not found.total and session.out.for_people:
+        say_where_jobs_are(session, queue)
+    asked.note_more(session, len(found.jobs), found.total, is_exact=found.is_exact)
+
+
 def print_page(session: Session, page: JobPage) -> None:
     from asyncmq_cli.output.json import documents
     from asyncmq_cli.output.tables import views

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from asyncmq_cli.cli import listing
@@ -51,21 +50,7 @@ def list_(
       asyncmq dlq list --newer-than 1h
       asyncmq dlq list emails --group 3f9c21 --json
     """
-    asked, scope = Paging(page, size), session.scope(queue)
-    if asked.is_of_all(session):
-        order = listing.order_of_all(session, sort)
-        if order is None and session.out.prints_lines:
-            listing.print_shared(session, None, partial(session.jobs.shared, scope, "dlq", session.filter))
-            return
-        jobs = session.dlq.every(scope, session.filter, sort=order)
-        listing.print_every(session, scope, None, listing.noting_no_match(session, scope, jobs, None))
-        return
-    found = session.dlq.page(scope, session.filter, sort=sort or "newest", page=asked.page, size=asked.size)
-    listing.print_page(session, found)
-    listing.note_no_queue_in(session, scope)
-    if session.filter.narrows and not found.total and not session.out.for_programs:
-        listing.note_where_it_matches(session, scope, None)
-    asked.note_more(session, len(found.jobs), found.total)
+    listing.print_jobs(session, queue, None, sort, Paging(page, size))
 
 
 _BY = ("cause", "error", "task", "queue")

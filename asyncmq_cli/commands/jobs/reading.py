@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated, Any
 
 from asyncmq_cli import durations
@@ -91,34 +90,9 @@ def list_(
       asyncmq jobs list emails --state failed --task send --q customer-123
       asyncmq jobs list emails --state failed --ndjson --jq .payload.kwargs
     """
-    wanted, scope = session.filter, session.scope(queue)
-    asked = Paging(page, size)
     # In a table of delayed jobs, people want the jobs that are due next at the top.
     usual = "queue" if state == "delayed" and not session.out.for_programs else "newest"
-    if asked.is_of_all(session):
-        order = listing.order_of_all(session, sort, usual)
-        if order is None and session.out.prints_lines:
-            listing.print_shared(session, state, partial(session.jobs.shared, scope, state, wanted))
-            return
-        jobs = session.jobs.every(scope, state, wanted, sort=order)
-        listing.print_every(session, scope, state, listing.noting_no_match(session, scope, jobs, state))
-        return
-    found = session.jobs.page(
-        scope,
-        state,
-        wanted,
-        sort=sort or usual,
-        page=asked.page,
-        size=asked.size,
-        exact=session.out.format == "json",
-    )
-    listing.print_page(session, found)
-    listing.note_no_queue_in(session, scope)
-    if wanted.narrows and not found.total and not session.out.for_programs:
-        listing.note_where_it_matches(session, scope, state)
-    elif queue is not None and not found.total and session.out.for_people:
-        listing.say_where_jobs_are(session, queue)
-    asked.note_more(session, len(found.jobs), found.total, is_exact=found.is_exact)
+    listing.print_jobs(session, queue, state, sort, Paging(page, size), usual)
 
 
 @command(app, "show", "queues", "secrets", "full")
