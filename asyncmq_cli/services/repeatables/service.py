@@ -39,7 +39,6 @@ from asyncmq_cli.storage.read.repeatables import (
     encode,
     identity,
     normalized,
-    scheduler_at_work,
 )
 
 if TYPE_CHECKING:
@@ -124,39 +123,17 @@ class RepeatableService:
         old: Member | None = None
         if replaced is not None:
             old = retry_while_busy(lambda: self._resolve(Address(queue, id=replaced)))
-        duplicate = self._duplicate(queue, wanted, old)
-        if duplicate is not None:
-            refusal = ChangeRefused(
-                "runs_twice",
-                f"{name_of(wanted)} already runs by {plans.schedule_of(duplicate)!r} with these arguments: "
-                "each run would be enqueued twice",
-                hint=f"--replace {duplicate.id} replaces it with this definition",
-            )
-            return RepeatableChange.of(runner.one(queue, name_of(wanted), partial(_raise, refusal)))
-        note = "; ".join(filter(None, (new_queue, self._others(queue, wanted, old)))) or None
+        gone = {"", wanted.id, old.id if old is not None else ""}
+        others: dict[str, str] = {}
+        for member in self._store.repeatables.each(queue):
+            if member.id in gone or name_of(member) != name_of(wanted):
+                continue
+            if plans.runs_of(member) == plans.runs_of(wanted):
+                refusal = _runs_twice(member)
+                return RepeatableChange.of(runner.one(queue, name_of(wanted), partial(_raise, refusal)))
+            others[member.id] = plans.schedule_of(member)
+        note = "; ".join(filter(None, (new_queue, _kept(name_of(wanted), others)))) or None
         return self._execute(runner, queue, wanted, plan, must_exist=False, note=note, old=old)
-
-    def _duplicate(self, queue: str, wanted: Member, old: Member | None) -> Member | None:
-        """Another definition with the same task, arguments and schedule."""
-        gone = {wanted.id, old.id if old is not None else ""}
-        members = self._store.repeatables.each(queue)
-        same = plans.runs_of(wanted)
-        return next(
-            (one for one in members if one.id and one.id not in gone and plans.runs_of(one) == same), None
-        )
-
-    def _others(self, queue: str, wanted: Member, old: Member | None) -> str | None:
-        """A note on other definitions of the task, which are kept."""
-        gone = {wanted.id, old.id if old is not None else ""}
-        others = {
-            member.id: plans.schedule_of(member)
-            for member in self._store.repeatables.each(queue)
-            if member.id and member.id not in gone and name_of(member) == name_of(wanted)
-        }
-        if not others:
-            return None
-        named = ", ".join(f"{schedule!r} ({its_id})" for its_id, schedule in list(others.items())[:5])
-        return f"{name_of(wanted)} keeps its other schedules: {named}; --replace ID deletes one"
 
     def pause(self, address: Address, *, reason: str | None, dry_run: bool) -> RepeatableChange:
         """Pause a definition. Raises AmbiguousRepeatable."""
@@ -260,8 +237,7 @@ class RepeatableService:
             found = self._store.repeatables.find(queue, wanted)
             if found.members:
                 break
-            if self._store.repeatables.scheduler_at_work(queue):
-                raise scheduler_at_work(queue)
+            self._store.repeatables.require_idle_scheduler(queue)
         return found
 
     def _resolve(self, address: Address) -> Member:
@@ -281,13 +257,11 @@ class RepeatableService:
                 raise AmbiguousRepeatable(address.queue, address.text, candidates)
             if candidates:
                 return found[True in found]
-            if self._store.repeatables.scheduler_at_work(address.queue):
-                raise scheduler_at_work(address.queue)
+            self._store.repeatables.require_idle_scheduler(address.queue)
         raise self._missing(address)
 
     def _missing(self, address: Address) -> AdminError:
-        if self._store.repeatables.scheduler_at_work(address.queue):
-            return scheduler_at_work(address.queue)
+        self._store.repeatables.require_idle_scheduler(address.queue)
         require_queue(self._store, address.queue)
         members = self._store.repeatables.each(address.queue)
         tasks = {name_of(member) for member in members if member.id}
@@ -308,6 +282,21 @@ def retry_while_busy(attempt: Callable[[], T]) -> T:
             if time.monotonic() >= deadline:
                 raise
         time.sleep(_RETRY_PAUSE)
+
+
+def _runs_twice(other: Member) -> ChangeRefused:
+    return ChangeRefused(
+        "runs_twice",
+        f"{name_of(other)} already runs by {plans.schedule_of(other)!r} with these arguments: "
+        "each run would be enqueued twice",
+        hint=f"--replace {other.id} replaces it with this definition",
+    )
+
+
+def _kept(task: str, schedules: Mapping[str, str]) -> str | None:
+    """The note on the other definitions of a task, by id, which are kept; None if there are none."""
+    named = ", ".join(f"{schedule!r} ({its_id})" for its_id, schedule in list(schedules.items())[:5])
+    return f"{task} keeps its other schedules: {named}; --replace ID deletes one" if named else None
 
 
 def _raise(error: AdminError, attempt: Attempt) -> str | None:

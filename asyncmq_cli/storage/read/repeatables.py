@@ -128,10 +128,11 @@ class Repeatables:
                 members.append(member)
         return Found(queue, count, sorted(members, key=lambda member: member.place))
 
-    def scheduler_at_work(self, queue: str) -> bool:
-        """Whether a scheduler is advancing the queue's definitions. It removes a definition before it adds it
-        again, so a definition may be missing for a moment."""
-        return bool(self._redis.exists(QueueKeys(queue).scheduler_lock))
+    def require_idle_scheduler(self, queue: str) -> None:
+        """Raise NotNow if a scheduler is advancing the queue's definitions. It removes a definition before it
+        adds it again, so a definition may be missing for a moment."""
+        if self._redis.exists(QueueKeys(queue).scheduler_lock):
+            raise scheduler_at_work(queue)
 
     def replace(self, found: Found, member: str | bytes | None, next_run: float, draft: EventDraft) -> None:
         """Replace the members that were found by `member`, or delete them if it is None. Raises NotNow and
