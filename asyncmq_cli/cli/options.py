@@ -217,6 +217,7 @@ def wants_json(args: Sequence[str]) -> bool:
 def fields_of(command: Sequence[str], state: str | None) -> list[str]:
     """The names of the columns of the list that `command` (its words) prints. `state` is the value of
     `--state`, or None."""
+    from asyncmq_cli.models.failures import NO_GROUPS
     from asyncmq_cli.output.tables import audit, failure_groups, repeatables, tasks, views
     from asyncmq_cli.output.text import metrics
 
@@ -225,7 +226,7 @@ def fields_of(command: Sequence[str], state: str | None) -> list[str]:
         ("queues", "show"): views.QUEUES,
         ("jobs", "list"): views.jobs(state or "waiting", show_secrets=False, with_queue=True),
         ("dlq", "list"): views.jobs(None, show_secrets=False, with_queue=True),
-        ("dlq", "groups"): failure_groups.groups(show_secrets=False),
+        ("dlq", "groups"): failure_groups.groups(NO_GROUPS, show_secrets=False),
         ("tasks", "list"): tasks.tasks(show_secrets=False),
         ("tasks", "top"): tasks.top_tasks(show_secrets=False),
         ("repeatables", "list"): repeatables.definitions(show_secrets=False),

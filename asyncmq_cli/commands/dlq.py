@@ -79,7 +79,6 @@ def groups(session: Session, queues: AnyQueuesArg = None, by: ByOption = None) -
       asyncmq dlq groups emails --by kwargs.tenant
       asyncmq dlq retry emails --group 3f9c21 --limit 10
     """
-    from asyncmq_cli.output.json import documents
     from asyncmq_cli.output.tables import failure_groups
 
     secrets, out = session.show_secrets, session.out
@@ -95,8 +94,8 @@ def groups(session: Session, queues: AnyQueuesArg = None, by: ByOption = None) -
     session.listing(
         found.groups,
         columns,
-        lambda rows: documents.groups(found, show_secrets=secrets),
-        lambda group: documents.group(group, found, show_secrets=secrets),
+        lambda rows: failure_groups.groups_document(found, show_secrets=secrets),
+        lambda group: failure_groups.group_document(group, found, show_secrets=secrets),
         hidden=every - len(columns),
         empty="" if session.filter.narrows else f"no dead job {scope.where}",
     )

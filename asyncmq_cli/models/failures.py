@@ -91,3 +91,7 @@ class FailureGroups(Struct, frozen=True):
     def covered_from(self, group: FailureGroup) -> float:
         """The time since which all deaths of the group are known; 0 if all deaths were read."""
         return max((self.covered.get(queue, 0.0) for queue in group.queues), default=0.0)
+
+
+NO_GROUPS = FailureGroups((), "cause", 0.0, 0, 0, ())
+"""Before any dead job was read."""

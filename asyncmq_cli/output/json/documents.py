@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec import to_builtins
@@ -17,7 +17,6 @@ from asyncmq_cli.output.text.times import rfc3339
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import AuditEvent, ChangeReport, ChangeResult, RetryOutcome
-    from asyncmq_cli.models.failures import FailureGroup, FailureGroups
     from asyncmq_cli.models.findings import Diagnosis, Finding
     from asyncmq_cli.models.jobs import Family, Job, JobDetail, JobError, JobPage, Relative, Tree
     from asyncmq_cli.models.workers import Worker, WorkerPage
@@ -109,46 +108,6 @@ def job_line(value: Job, *, show_secrets: bool) -> Document:
 def dead_job_line(value: Job, *, show_secrets: bool) -> Document:
     """The same as `job_line`, for `dead_job`."""
     return {**job_line(value, show_secrets=show_secrets), "failed_at": value.dead_at}
-
-
-def group(value: FailureGroup, found: FailureGroups, *, show_secrets: bool) -> Document:
-    from asyncmq_cli.output.tables import failure_groups
-
-    shown: Callable[[Any], Any] = (lambda part: part) if show_secrets else redact
-    return {
-        "id": value.id,
-        "type": shown(value.type),
-        "message": shown(value.message),
-        "count": value.count,
-        "first_seen": value.first_seen,
-        "last_seen": value.last_seen,
-        "tasks": shown(value.tasks),
-        "sample_job_id": shown(value.sample_job_id),
-        "sample_message": shown(value.sample_message),
-        "sample_queue": value.sample_queue,
-        "queues": value.queues,
-        "trend": found.trend(value),
-        "last_hour": value.last_hour,
-        "hour_before": value.hour_before,
-        "deaths": [{"timestamp": moment, "count": count} for moment, count in value.deaths],
-        "deaths_span_seconds": value.deaths_span,
-        "value": None if value.id else failure_groups.group_value(found.by, show_secrets=show_secrets)(value),
-        "causes": value.causes,
-    }
-
-
-def groups(value: FailureGroups, *, show_secrets: bool) -> Document:
-    """The document of failure groups. `queue` is null unless exactly one queue was read."""
-    return {
-        "queue": value.queues[0] if len(value.queues) == 1 else None,
-        "scanned": value.scanned,
-        "groups": [group(one, value, show_secrets=show_secrets) for one in value.groups],
-        "left_out": value.left_out,
-        "by": value.by,
-        "queues": list(value.queues),
-        "timestamp": value.read_at,
-        "time": rfc3339(value.read_at),
-    }
 
 
 def job_page(page: JobPage, *, show_secrets: bool) -> tuple[Document, str, Iterator[Document]]:

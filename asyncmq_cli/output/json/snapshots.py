@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import asdict
 
+from asyncmq_cli.models.failures import NO_GROUPS
 from asyncmq_cli.models.values import WAITING_CHILDREN
 from asyncmq_cli.output.json import documents
 from asyncmq_cli.output.redaction.redact import redact, redact_text
@@ -113,11 +114,11 @@ def problem(one: Problem) -> Document:
 def causes(found: FailureGroups | None) -> Document:
     """The causes of failures. `latest` is the number of dead jobs per queue that were read; null if all were
     read."""
-    groups = [] if found is None else found.groups
+    found = found or NO_GROUPS
     return {
-        "causes": [documents.group(one, found, show_secrets=False) for one in groups if found is not None],
-        "causes_latest": None if found is None else found.latest,
-        "causes_queues_left_out": 0 if found is None else found.queues_left_out,
+        "causes": [failure_groups.group_document(one, found, show_secrets=False) for one in found.groups],
+        "causes_latest": found.latest,
+        "causes_queues_left_out": found.queues_left_out,
     }
 
 
@@ -159,9 +160,9 @@ def overview_rows(snapshot: Snapshot) -> Iterator[str]:
     first."""
     for one in snapshot.problems or ():
         yield f"problem\t{tab_separated(one, views.PROBLEMS)}"
-    found = snapshot.causes
-    for group in () if found is None else found.groups:
-        yield f"cause\t{tab_separated(group, failure_groups.groups(found, show_secrets=False))}"
+    found = snapshot.causes or NO_GROUPS
+    columns = failure_groups.groups(found, show_secrets=False)
+    yield from (f"cause\t{tab_separated(group, columns)}" for group in found.groups)
     for title, counts in (("overview", totals(snapshot)), ("jobdist", distribution(snapshot))):
         for name, count in counts.items():
             yield f"{title}\t{name}\t{'' if count is None else count}"

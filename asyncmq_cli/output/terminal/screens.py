@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
+from asyncmq_cli.models.failures import NO_GROUPS
 from asyncmq_cli.models.values import counted
 from asyncmq_cli.output.json.snapshots import DISTRIBUTION
 from asyncmq_cli.output.redaction.redact import redact_text
@@ -81,10 +82,13 @@ def overview(snapshot: Snapshot, viewport: Viewport) -> list[Any]:
     """Everything below the head line, on one screen. Rows and columns that have no room are counted."""
     above = [*legend(snapshot, viewport), *_all_is_well(snapshot, viewport)]
     workers = _workers(snapshot, viewport)
-    causes, queues = snapshot.causes, sorted(snapshot.stats or (), key=lambda row: _rank(trouble(row)))
+    causes, queues = (
+        snapshot.causes or NO_GROUPS,
+        sorted(snapshot.stats or (), key=lambda row: _rank(trouble(row))),
+    )
     sections: list[Section[Any]] = [
         Section("problem", PROBLEMS, snapshot.problems or (), remedy="--json"),
-        Section("cause", _causes(causes, viewport), causes.groups if causes else (), note=_read(causes)),
+        Section("cause", _causes(causes, viewport), causes.groups, note=_read(causes)),
         Section("queue", _QUEUES, queues, trouble),
         Section("job", _JOBS, snapshot.latest_jobs or (), is_spare=True),
     ]
@@ -105,18 +109,18 @@ def _all_is_well(snapshot: Snapshot, viewport: Viewport) -> list[Any]:
     return [dim("no problems: no backlog without a worker, nothing stuck, overdue or growing", viewport)]
 
 
-def _causes(found: FailureGroups | None, viewport: Viewport) -> Sequence[Column[FailureGroup]]:
+def _causes(found: FailureGroups, viewport: Viewport) -> Sequence[Column[FailureGroup]]:
     columns = failure_groups.groups(found, show_secrets=False, utc=viewport.utc)
     shown = ("group", "cause", "count", "first", "last", "queues")
     return views.titled([column for column in columns if column.field in shown], "CAUSES")
 
 
-def _read(found: FailureGroups | None) -> str:
+def _read(found: FailureGroups) -> str:
     """A note on the dead jobs that were counted, if not all were; else ""."""
     parts = []
-    if found is not None and found.latest is not None:
+    if found.latest is not None:
         parts.append(f"of the latest {found.latest:,} dead jobs of each queue")
-    if found is not None and found.queues_left_out:
+    if found.queues_left_out:
         parts.append(f"not of {counted(found.queues_left_out, 'more queue')}")
     return f"{', '.join(parts)}; all: asyncmq dlq groups" if parts else ""
 

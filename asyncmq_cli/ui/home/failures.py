@@ -10,6 +10,7 @@ from rich.text import Text
 from textual.widgets import Static
 
 from asyncmq_cli.errors import Halted
+from asyncmq_cli.models.failures import NO_GROUPS
 from asyncmq_cli.models.jobs import JobFilter, QueueScope
 from asyncmq_cli.models.values import counted
 from asyncmq_cli.output.tables import failure_groups, views
@@ -140,15 +141,14 @@ class FailuresPane(HeldPane["FailureGroup"]):
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        self._found: FailureGroups | None = None
+        self._found: FailureGroups = NO_GROUPS
         self._lane: Lane | None = None
 
     @property
     def every_column(self) -> Sequence[Column[FailureGroup]]:
         out = self.ui.session.out
-        found = self._found
         return failure_groups.groups(
-            found,
+            self._found,
             show_secrets=self.ui.session.show_secrets,
             spark=_SPANS if out.has_blocks else 0,
             utc=out.utc,
@@ -156,7 +156,7 @@ class FailuresPane(HeldPane["FailureGroup"]):
 
     @property
     def columns(self) -> Sequence[Column[FailureGroup]]:
-        if self._found is None or self.fields:
+        if self.fields:
             return super().columns
         spark = _SPANS if self.ui.session.out.has_blocks else 0
         return failure_groups.groups_for_people(self._found, self.every_column, spark=spark)
@@ -185,7 +185,7 @@ class FailuresPane(HeldPane["FailureGroup"]):
     @property
     def state(self) -> str:
         found = self._found
-        if found is None or self.text:
+        if not self.is_read or self.text:
             return super().state
         return f"{counted(found.scanned, 'dead job')}, {counted(len(found.groups), 'cause')}"
 
