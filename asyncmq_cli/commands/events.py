@@ -77,15 +77,17 @@ def tail(
     if once and count is not None:
         raise UsageProblem("--once and --count exclude each other")
     rounds = 1 if once else count
+    rest = session.out.rest
     options = TailOptions(wanted, every, rounds, retry=not no_retry, record=not no_record)
     if session.out.for_people and not sse and event is None and rounds != 1:
         options = replace(options, wanted=[name for name in wanted if name in _WATCHED])
         show: Callable[[Event], None] = _Watch(session).show
     elif sse:
-        show = _ServerSent(session).show
+        stream = _ServerSent(session)
+        show, rest = stream.show, stream.rest
     else:
         show = partial(_print, session)
-    _follow(session, options, show, heartbeat=sse)
+    _follow(session, options, show, rest)
 
 
 _WATCHED = ("metrics", "queues", "workers", RUNTIME)
@@ -95,14 +97,16 @@ _RECONNECT_SECONDS = 3.0
 
 
 def _follow(
-    session: Session, options: TailOptions, show: Callable[[Event], None], *, heartbeat: bool
+    session: Session,
+    options: TailOptions,
+    show: Callable[[Event], None],
+    rest: Callable[[float], None],
 ) -> None:
     """Show each event, and print a warning when Redis goes away and a note when it is back."""
     from asyncmq_cli.output.text.times import duration
     from asyncmq_cli.services.monitoring.events import Event
 
     away: float | None = None
-    rest = _Heartbeat(session).rest if heartbeat else session.out.rest
     for found in session.events.tail(options, rest):
         if isinstance(found, Event):
             if away is not None:
@@ -145,6 +149,7 @@ class _ServerSent:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._started, self._count = int(time.time() * 1000), 0
+        self._last = time.monotonic()
 
     def show(self, event: Event) -> None:
         from asyncmq_cli.output.text import events
@@ -155,15 +160,8 @@ class _ServerSent:
         data = _data(self._session, event)
         self._session.out.at_once(events.sse(event.name, data, f"{self._started}-{self._count}"))
 
-
-class _Heartbeat:
-    """Sleeps, and sends the client an SSE comment at intervals to keep the connection open."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._last = time.monotonic()
-
     def rest(self, seconds: float) -> None:
+        """Sleep, and send the client a comment at intervals to keep the connection open."""
         from asyncmq_cli.output.text.events import SSE_HEARTBEAT
 
         end = time.monotonic() + seconds
