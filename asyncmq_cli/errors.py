@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from asyncmq_cli.exit_status import ExitStatus
+from asyncmq_cli.models.values import few
 
 
 def command_line(*words: str) -> str:
@@ -298,11 +299,10 @@ class AmbiguousRepeatable(UsageProblem):
     code = "ambiguous_repeatable"
 
     def __init__(self, queue: str, address: str, candidates: Mapping[str, str]) -> None:
-        shown = "; ".join(f"{identity} ({task})" for identity, task in sorted(candidates.items())[:5])
-        more = f" and {len(candidates) - 5} more" if len(candidates) > 5 else ""
+        shown = [f"{identity} ({task})" for identity, task in sorted(candidates.items())]
         super().__init__(
             f"{address!r} may be any of {len(candidates)} repeatables in queue {queue!r}",
-            hint=f"give one of the ids: {shown}{more}",
+            hint=f"give one of the ids: {few(shown, between='; ')}",
             details={"queue": queue, "repeatable": address, "candidates": sorted(candidates)},
         )
 

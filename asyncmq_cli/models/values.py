@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -56,6 +56,12 @@ def counted(count: int | None, noun: str) -> str:
     if count is None:
         return f"an unknown number of {noun}s"
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def few(texts: Sequence[str], most: int = 5, between: str = ", ") -> str:
+    """The first of these texts, and how many more there are."""
+    more = len(texts) - most
+    return between.join(texts[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def chunked(items: Iterable[T], size: int = 1000) -> Iterator[list[T]]:

@@ -16,7 +16,7 @@ from asyncmq_cli.errors import (
     did_you_mean,
 )
 from asyncmq_cli.errors import nearest as matches
-from asyncmq_cli.models.values import DEAD_STATES
+from asyncmq_cli.models.values import DEAD_STATES, few
 
 if TYPE_CHECKING:
     from asyncmq_cli.cli.session import Session
@@ -119,12 +119,10 @@ def _missing_argument(context: Any, param: Any) -> UsageProblem:
             return UsageProblem(message, hint=f"{command_line(_noun(path), 'list', queue)} shows ids")
         return UsageProblem(message, hint=hint([], path))
     names = _queues(context) or []
-    shown = ", ".join(names[:_QUEUES_NAMED])
-    more = f" and {len(names) - _QUEUES_NAMED:,} more" if len(names) > _QUEUES_NAMED else ""
     lists = "'asyncmq queues list' shows the queues"
     return UsageProblem(
         message,
-        hint=f"which one? {shown}{more}; {lists}" if names else lists,
+        hint=f"which one? {few(names, _QUEUES_NAMED)}; {lists}" if names else lists,
         details={"queues": names[:_QUEUES_NAMED]},
     )
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from asyncmq_cli.errors import AdminError, JobNotFound, RedisProblem, WaitFailed, WaitTimeout, command_line
 from asyncmq_cli.models.monitoring.waits import Standing, StateChange, WaitReport
-from asyncmq_cli.models.values import ENDED_STATES, chunked, counted
+from asyncmq_cli.models.values import ENDED_STATES, chunked, counted, few
 from asyncmq_cli.services.jobs.lookup import require_queue
 from asyncmq_cli.services.monitoring.goals import (
     VANISHED,
@@ -35,8 +35,8 @@ a job that has ended."""
 _MIN_TIMEOUT = 0.5
 """Seconds that Redis always has for a reply, so that `--timeout 0` can read once too."""
 
-_NAMED, _DETAILED = 5, 100
-"""At most this many jobs that did not complete are named in the message, and in the details."""
+_DETAILED = 100
+"""At most this many jobs that did not complete are named in the details."""
 
 T = TypeVar("T")
 Watch = Callable[["Standing"], None]
@@ -334,8 +334,7 @@ def _why_not_completed(queue: str, bad: Sequence[tuple[str, str]]) -> str:
 
 def _named(bad: Sequence[tuple[str, str]]) -> str:
     """A few of these jobs, given by id and state."""
-    shown = ", ".join(f"{job_id} ({state})" for job_id, state in bad[:_NAMED])
-    return shown + (f" and {len(bad) - _NAMED:,} more" if len(bad) > _NAMED else "")
+    return few([f"{job_id} ({state})" for job_id, state in bad])
 
 
 def _unsuccessful(queue: str, goal: Goal) -> WaitFailed | None:

@@ -15,7 +15,7 @@ import redis
 from redis.exceptions import NoPermissionError, ResponseError
 
 from asyncmq_cli.errors import CodedError, WrongType
-from asyncmq_cli.models.values import chunked
+from asyncmq_cli.models.values import chunked, few
 from asyncmq_cli.storage.client.connection import PipelinedConnection, pack, run_pipeline
 from asyncmq_cli.storage.client.scan import CHUNK
 from asyncmq_cli.storage.schema.codec import CorruptData, is_rabbitmq_note, loads
@@ -25,7 +25,6 @@ _INTERNAL = b"__asyncmq_"
 _WORKERS = b"workers"
 _AT_A_TIME = 500
 _SAMPLE = 4
-_NAMED = 5
 
 
 class ForeignQueue(CodedError):
@@ -52,7 +51,8 @@ class QueueNames:
                 # If no queue can be read, raise Redis's own error.
                 self._redis.exists(*_family(min(secret)))
             found -= secret
-            self._warn(f"not listed, because the Redis user may not read them: {_some(secret)}")
+            unread = few([repr(to_text(name)) for name in sorted(secret)])
+            self._warn(f"not listed, because the Redis user may not read them: {unread}")
         if doubtful := found - certain:
             found -= self._foreign(doubtful, alone=not certain & found)
         return sorted(to_text(name) for name in found)
@@ -101,14 +101,9 @@ class QueueNames:
         return foreign
 
 
-def _some(names: Collection[bytes]) -> str:
-    shown = [repr(to_text(name)) for name in sorted(names)]
-    return ", ".join(shown[:_NAMED]) + (f" and {len(shown) - _NAMED} more" if len(shown) > _NAMED else "")
-
-
 def _described(names: Sequence[str]) -> str:
     """The error message about queues of the RabbitMQ backend."""
-    shown = ", ".join(repr(name) for name in names[:_NAMED]) + (" …" if len(names) > _NAMED else "")
+    shown = few(list(map(repr, names)))
     which = f"queue {shown} is" if len(names) == 1 else f"queues {shown} are"
     return f"{which} of AsyncMQ's RabbitMQ backend: the jobs are in RabbitMQ, Redis has metadata only"
 
