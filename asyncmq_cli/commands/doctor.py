@@ -258,6 +258,9 @@ def _print_own(session: Session, document: dict[str, Any]) -> None:
 def _document(
     session: Session, queue: str | None, rights: Rights | None, problem: RedisProblem | None
 ) -> dict[str, Any]:
+    from asyncmq_cli.output.json import documents
+
+    versions = documents.version(__version__)
     return {
         "programs": [
             {"name": name, "path": str(path), "is": _whose(path)}
@@ -266,10 +269,10 @@ def _document(
         ],
         "library_importable": library.is_importable(),
         "versions": {
-            "asyncmq_cli": __version__,
-            "asyncmq": _version_of("asyncmq"),
-            "redis_py": _version_of("redis"),
-            "python": ".".join(map(str, sys.version_info[:3])),
+            "asyncmq_cli": versions["version"],
+            "asyncmq": versions["asyncmq"],
+            "redis_py": versions["redis"],
+            "python": versions["python"],
             "server": None if rights is None else rights.server,
         },
         "python": sys.executable,
@@ -296,15 +299,6 @@ def _document(
 
 def _whose(path: Path) -> str:
     return "asyncmq-cli" if library.is_ours(path) else "library" if library.is_librarys(path) else "other"
-
-
-def _version_of(distribution: str) -> str | None:
-    from importlib import metadata
-
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _sorted_out(taken: dict[str, bool]) -> dict[str, list[str]]:
