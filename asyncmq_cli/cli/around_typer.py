@@ -307,11 +307,11 @@ def command(
     """
     is_list = "list" in extras
     formats = (EVERY_FORMAT if is_list else WITHOUT_NAMES) if formats is None else formats
-    guard, options = extra_options("guard"), _options(extras, formats, without, is_list=is_list)
+    options = _options(extras, formats, without, is_list=is_list)
 
     def register(function: Function) -> Function:
         is_change = "dry_run" in inspect.signature(function).parameters
-        shared = {**guard, **options} if is_change else options
+        shared = {**extra_options("guard"), **options} if is_change else options
 
         def invoke(ctx: typer.Context, **given: Any) -> Any:
             flags = {**(ctx.obj or {}), **pop_options(given, shared)}

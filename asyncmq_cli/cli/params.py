@@ -108,14 +108,6 @@ def _where_names() -> list[str]:
     return list(field_names())
 
 
-WHERE = _text(
-    "--where",
-    "EXPR",
-    "Jobs for which this is true: 'kwargs.tenant == \"acme\" and retries >= 3 and age > 2h'; "
-    "see docs/where.md.",
-    autocompletion=_where_names,
-)
-
 # Sets of options that only some commands have.
 _SETS: dict[str, Options] = {
     "ndjson": _under(
@@ -146,7 +138,13 @@ _SETS: dict[str, Options] = {
         q=_text("--q", "TEXT", "Jobs with this text anywhere in their JSON."),
         task=_text("--task", "TEXT", "Jobs whose task contains TEXT."),
         job_id=_text("--job-id", "TEXT", "Jobs whose id contains TEXT."),
-        where=WHERE,
+        where=_text(
+            "--where",
+            "EXPR",
+            "Jobs for which this is true: 'kwargs.tenant == \"acme\" and retries >= 3 and age > 2h'; "
+            "see docs/where.md.",
+            autocompletion=_where_names,
+        ),
         group=_text(
             "--group",
             "ID",
@@ -191,7 +189,7 @@ _SETS["guard"] = {
         "--confirm",
         "NAME",
         'Confirm with the name of the context; a script needs it beside --yes if the guard is "confirm".',
-        autocompletion=lambda: context_names(),
+        autocompletion=context_names,
     )
 }
 _SETS["pace"] = {"rate": _SETS["bulk"]["rate"]}
@@ -201,7 +199,7 @@ _SETS["aged"] = {
     "limit": _SETS["bulk"]["limit"],
     **_SETS["pace"],
 }
-_TOGETHER = {"list": ("ndjson", "fields", "header", "full")}
+_SETS["list"] = {**_SETS["ndjson"], **_SETS["fields"], **_SETS["header"], **_SETS["full"]}
 
 
 def extra_options(*sets: str | Options) -> Options:
@@ -209,10 +207,7 @@ def extra_options(*sets: str | Options) -> Options:
     data, `filters` and `bulk` for changes of many jobs."""
     found: dict[str, tuple[Any, Any]] = {}
     for each in sets:
-        for options in (
-            [_SETS[name] for name in _TOGETHER.get(each, (each,))] if isinstance(each, str) else [each]
-        ):
-            found |= options
+        found |= _SETS[each] if isinstance(each, str) else each
     return found
 
 

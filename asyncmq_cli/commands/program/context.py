@@ -24,13 +24,11 @@ app = noun(NOUNS["context"])
 
 ContextArg = Annotated[
     str | None,
-    argument("[NAME]", "Name of a context.", autocompletion=lambda: context_names()),
+    argument("[NAME]", "Name of a context.", autocompletion=context_names),
 ]
 CurrentContextArg = Annotated[
     str | None,
-    argument(
-        "[NAME]", "Name of a context. [default: the current one]", autocompletion=lambda: context_names()
-    ),
+    argument("[NAME]", "Name of a context. [default: the current one]", autocompletion=context_names),
 ]
 
 
