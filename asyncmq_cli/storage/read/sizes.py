@@ -42,7 +42,7 @@ PRIORITY = 10**12
 """The score of a waiting job is `priority * PRIORITY + sequence`.
 Source: `enqueue` in asyncmq.backends.redis."""
 
-PENDING_ENTRIES = frozenset({b"waiting", b"wait", b"queued", b"unknown", b"waiting-children"})
+PENDING_ENTRIES = frozenset({b"waiting", b"wait", b"queued", b"waiting-children"})
 """The entries in the states hash that a job may have which waits for its parents and is therefore in no
 place."""
 

@@ -29,6 +29,7 @@ from asyncmq_cli.storage.client.connection import run_pipeline
 from asyncmq_cli.storage.read import pieces
 from asyncmq_cli.storage.read.locate import expected_members
 from asyncmq_cli.storage.read.pieces import Piece, Prefilter, SeenNames
+from asyncmq_cli.storage.read.sizes import PENDING_ENTRIES
 from asyncmq_cli.storage.schema.bounds import LIMITS, weight
 from asyncmq_cli.storage.schema.codec import (
     TooLarge,
@@ -56,7 +57,7 @@ ALL_PLACES = ("delayed", "waiting", "active", "dlq")
 ENTRIES: dict[str, frozenset[bytes | None]] = {
     "completed": frozenset({b"completed", None}),
     "cancelled": frozenset({b"cancelled", None}),
-    WAITING_CHILDREN: frozenset({b"waiting", b"wait", b"queued", b"waiting-children", None}),
+    WAITING_CHILDREN: frozenset({*PENDING_ENTRIES, None}),
 }
 """By state, the entries that its jobs may have in the states hash. If there is no entry, the record
 decides."""
@@ -74,7 +75,8 @@ _AGREEING: dict[str, frozenset[bytes | None]] = {
     "active": frozenset({None, b"active"}),
 }
 """By place, the entries of the states hash that agree with it."""
-_PENDING_ENTRIES = frozenset({*map(to_bytes, PENDING_STATES), b"wait", b"unknown"})
+_UNDECIDED = frozenset({*map(to_bytes, PENDING_STATES), b"wait", b"unknown"})
+"""The entries with which the record decides the state of a job that is in no place."""
 
 _SPLIT_AND_WHOLE = 16 * 1024
 """Bytes. A split job that failed has its arguments in both parts, and then its record is at least this
@@ -308,7 +310,7 @@ def _status_in_no_place(piece: Piece, i: int) -> str:
     """The state of a job that is in no place, from the states hash or its record. If that is waiting,
     the job waits for its parents."""
     entry = piece.states[i]
-    if entry is not None and entry not in _PENDING_ENTRIES:
+    if entry is not None and entry not in _UNDECIDED:
         return to_text(entry)
     return _status_nowhere(_raw(piece, i, None, None))
 

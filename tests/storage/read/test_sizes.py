@@ -19,6 +19,7 @@ from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.models.queues import ALL_FIELDS, STATE_FIELDS
 from asyncmq_cli.models.values import as_number
 from asyncmq_cli.storage.client.connection import connect
+from asyncmq_cli.storage.read.lists import JobLists
 from asyncmq_cli.storage.read.queues import QueueReader
 from asyncmq_cli.storage.read.sizes import Sizes, StateCounts, state_counts
 from asyncmq_cli.storage.read.workers import WorkerReader
@@ -214,6 +215,17 @@ def calls(client: redis.Redis) -> dict[str, int]:
         name.removeprefix("cmdstat_"): stats["calls"] for name, stats in client.info("commandstats").items()
     }
     return {name: count for name, count in found.items() if not name.startswith(("info", "config"))}
+
+
+@pytest.mark.parametrize("entry", [*STATES, "queued", "unknown", "waiting-children"])
+def test_a_job_in_no_place_is_counted_where_it_is_listed(
+    client: redis.Redis, queues: QueueReader, entry: str
+) -> None:
+    client.sadd(KEYS.ids, "one")
+    client.set(KEYS.record("one"), json.dumps({"id": "one", "depends_on": ["other"]}))
+    client.hset(KEYS.states, "one", entry)
+    listed = [*JobLists(client).in_state(QUEUE, "waiting-children")]
+    assert queues.stats(QUEUE, NOW).waiting_children == len(listed)
 
 
 def test_fields_that_are_not_requested_are_not_read(client: redis.Redis, queues: QueueReader) -> None:
