@@ -94,12 +94,12 @@ class _Writer(io.FileIO):
 def rest(stream: TextIO, seconds: float) -> None:
     """Sleep. Raises OutputClosed as soon as the reader of the stream closes it, which otherwise would only be
     noticed by the next write."""
-    deadline = time.monotonic() + seconds
+    until = time.monotonic() + seconds
     watched = select.poll()
     # poll reports a hang-up even if no events are requested.
     watched.register(stream.fileno(), 0)
     while True:
-        left = max(0.0, deadline - time.monotonic())
+        left = max(0.0, until - time.monotonic())
         for _, event in watched.poll(min(left, _LONGEST_POLL) * 1000):
             if event & (select.POLLERR | select.POLLHUP):
                 raise OutputClosed
