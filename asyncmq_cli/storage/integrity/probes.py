@@ -10,7 +10,6 @@ import redis
 from asyncmq_cli.models.values import chunked
 from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.client.connection import run_pipeline
-from asyncmq_cli.storage.read.lists import JobLists
 from asyncmq_cli.storage.schema.job import RawJob, add_record, effective_state, has_pending_parents
 from asyncmq_cli.storage.schema.keys import QueueKeys, to_bytes, to_text
 
@@ -21,11 +20,11 @@ class Probes:
     def __init__(self, client: redis.Redis, queue: str) -> None:
         self.client = client
         self.keys = QueueKeys(queue)
-        self._jobs = JobLists(client)
 
     def states(self, job_ids: Sequence[str]) -> list[str | None]:
         """The entry of each job in the states hash, or None."""
-        return self._jobs.states(self.keys.queue, job_ids)
+        found = self.fields(self.keys.states, job_ids)
+        return [None if state is None else to_text(state) for state in found]
 
     def record_types(self, job_ids: Sequence[str]) -> list[bytes]:
         """The Redis type of each record: `string`, or `none` if it is missing; any other type is damage."""

@@ -121,8 +121,7 @@ class JobLists:
                 piece.only([i for i, entry in enumerate(piece.states) if entry == b"completed"])
                 for piece in stated
             )
-            source = (piece for piece in done if piece.ids)
-            pages: Iterable[Placed] = self._reader.nowhere(keys, source, None, whole=False)
+            pages: Iterable[Placed] = self._reader.nowhere(keys, done, None, whole=False)
         elif place == "active":
             pages = self._reader.complete(keys, place, pieces.of_active(self._redis, keys, count))
         else:
