@@ -7,8 +7,9 @@ may be among them, so every candidate is read again as evidence.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
+from typing import Any
 
 import redis
 
@@ -16,9 +17,10 @@ from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.findings import Samples
 from asyncmq_cli.models.values import DEAD_STATES, ENDED_STATES, WAITING_CHILDREN, as_number
 from asyncmq_cli.storage.client import scan
+from asyncmq_cli.storage.client.connection import pack, pack_for_names
 from asyncmq_cli.storage.integrity.probes import Probes, parent_states, parents_of
 from asyncmq_cli.storage.read import pieces
-from asyncmq_cli.storage.read.locate import expected_members, scores_of
+from asyncmq_cli.storage.read.locate import expected_members
 from asyncmq_cli.storage.read.pieces import Piece, SeenNames
 from asyncmq_cli.storage.schema.codec import named_member, outlines
 from asyncmq_cli.storage.schema.job import (
@@ -86,13 +88,15 @@ class QueueWalk:
 
     def by_ids(self) -> Iterator[list[str]]:
         """Jobs without a record, and jobs that are not where their state says."""
-        for piece in self._with_records(map(Piece, scan.set_members(self._redis, self._keys.ids))):
-            yield self._candidates_in_ids(piece)
+        source = self._with_records(map(Piece, scan.set_members(self._redis, self._keys.ids)))
+        checks = (_PlaceCheck(self._keys, piece) for piece in source)
+        for check, replies in pieces.asked_ahead(self._redis, checks, _PlaceCheck.commands):
+            # A record of the wrong type is treated as missing.
+            yield [*self._recordless(check.recordless), *check.out_of_place(self._probes, replies)]
 
     def by_states(self) -> Iterator[list[str]]:
         """States of jobs that are not in the ids set."""
-        for fields in scan.hash_fields(self._redis, self._keys.states):
-            yield self._outside_ids([to_text(name) for name in fields])
+        return self._outside_ids(scan.hash_fields(self._redis, self._keys.states))
 
     def by_waiting(self) -> Iterator[list[str]]:
         """Ids whose record a worker could not run, and jobs that would run more than once. A member that
@@ -113,30 +117,27 @@ class QueueWalk:
     def by_delayed(self) -> Iterator[list[str]]:
         """Delayed jobs without a record, and jobs that would run more than once."""
         seen: set[int] = set()
-        for piece in self._with_states(self._whole_members("delayed")):
-            job_ids = list(map(to_text, piece.ids))
+        for piece, without_record in self._stated(self._whole_members("delayed")):
             called = _in_state(piece, ("active", "waiting", *ENDED_STATES).__contains__)
-            yield [*self._without_record(job_ids), *self._repeated(job_ids, seen), *called]
+            yield [*without_record, *self._repeated(list(map(to_text, piece.ids)), seen), *called]
         self._has_walked("delayed")
 
     def by_dlq(self) -> Iterator[list[str]]:
         """Dead letters of jobs without a record, or whose state is not failed or expired."""
-        for piece in self._with_states(self._whole_members("dlq")):
-            alive = _in_state(piece, lambda state: state not in DEAD_STATES)
-            yield [*self._without_record(list(map(to_text, piece.ids))), *alive]
+        for piece, without_record in self._stated(self._whole_members("dlq")):
+            yield [*without_record, *_in_state(piece, lambda state: state not in DEAD_STATES)]
         self._has_walked("dlq")
 
     def by_cancelled(self) -> Iterator[list[str]]:
         """Cancel marks of jobs that have no record or have not ended."""
-        for piece in self._with_states(map(Piece, scan.set_members(self._redis, self._keys.cancelled))):
-            pending = _in_state(piece, lambda state: state not in ENDED_STATES)
-            yield [*self._without_record(list(map(to_text, piece.ids))), *pending]
+        marked = map(Piece, scan.set_members(self._redis, self._keys.cancelled))
+        for piece, without_record in self._stated(marked):
+            yield [*without_record, *_in_state(piece, lambda state: state not in ENDED_STATES)]
 
     def by_active(self) -> Iterator[list[str]]:
         """Claims of jobs that have no record or have ended."""
-        for piece in self._with_states(pieces.claimed(self._redis, self._keys)):
-            ended = _in_state(piece, lambda state: state in ENDED_STATES)
-            yield [*self._without_record(list(map(to_text, piece.ids))), *ended]
+        for piece, without_record in self._stated(pieces.claimed(self._redis, self._keys)):
+            yield [*without_record, *_in_state(piece, lambda state: state in ENDED_STATES)]
 
     def by_heartbeats(self) -> Iterator[list[str]]:
         """Heartbeats of jobs that are not claimed. Older workers store their own heartbeats in the same
@@ -148,14 +149,31 @@ class QueueWalk:
 
     def by_results(self) -> Iterator[list[str]]:
         """Results of jobs that are not in the ids set."""
-        for fields in scan.hash_fields(self._redis, self._keys.results):
-            yield self._outside_ids([to_text(name) for name in fields])
-
-    def _with_states(self, source: Iterable[Piece]) -> Iterator[Piece]:
-        return pieces.with_states(self._redis, self._keys, source)
+        return self._outside_ids(scan.hash_fields(self._redis, self._keys.results))
 
     def _with_records(self, source: Iterable[Piece]) -> Iterator[Piece]:
-        return pieces.with_records(self._redis, self._keys, self._with_states(source), results=False)
+        stated = pieces.with_states(self._redis, self._keys, source)
+        return pieces.with_records(self._redis, self._keys, stated, results=False)
+
+    def _stated(self, source: Iterable[Piece]) -> Iterator[tuple[Piece, list[str]]]:
+        """The same pieces with their states, and the jobs of each that have no record. Jobs in the ids set
+        are not among these, because the walk through that set finds them."""
+
+        def commands(piece: Piece) -> list[tuple[bytes, bytes]]:
+            states = (self._keys.states, pack_for_names((b"HMGET", self._keys.states), piece.ids))
+            return [states, self._of_ids(piece.ids)]
+
+        filled = (piece for piece in source if piece.ids)
+        for piece, (states, inside) in pieces.asked_ahead(self._redis, filled, commands):
+            if isinstance(states, WrongType):
+                raise states
+            piece.states = states
+            if isinstance(inside, WrongType):
+                inside = [0] * len(piece.ids)
+            yield piece, self._recordless(_outside(piece.ids, inside))
+
+    def _of_ids(self, names: Sequence[bytes]) -> tuple[bytes, bytes]:
+        return self._keys.ids, pack_for_names((b"SMISMEMBER", self._keys.ids), names)
 
     def _waiting(self) -> Iterator[Piece]:
         """The members of the waiting set. A member that is only an id is not kept a second time."""
@@ -181,15 +199,18 @@ class QueueWalk:
             self._remember(place, named.ids)
             yield named
 
-    def _outside_ids(self, job_ids: Sequence[str]) -> list[str]:
-        inside = zip(job_ids, self._probes.in_ids(job_ids), strict=True)
-        outside = [job_id for job_id, is_in in inside if not is_in]
-        self._recordless(outside)
-        return outside
+    def _outside_ids(self, source: Iterable[Mapping[bytes, bytes]]) -> Iterator[list[str]]:
+        """The jobs of a hash that are not in the ids set."""
+        found = (list(fields) for fields in source if fields)
+        for names, (inside,) in pieces.asked_ahead(self._redis, found, lambda names: [self._of_ids(names)]):
+            if isinstance(inside, WrongType):
+                raise inside
+            outside = _outside(names, inside)
+            self._recordless(outside)
+            yield outside
 
     def _without_record(self, job_ids: Sequence[str]) -> list[str]:
-        """The jobs without a record, except those in the ids set, which the walk through that set finds.
-        Records of the wrong type are counted."""
+        """The jobs without a record, except those in the ids set, which the walk through that set finds."""
         try:
             inside = self._probes.in_ids(job_ids)
         except WrongType:
@@ -197,6 +218,7 @@ class QueueWalk:
         return self._recordless([job_id for job_id, is_in in zip(job_ids, inside, strict=True) if not is_in])
 
     def _recordless(self, job_ids: Sequence[str]) -> list[str]:
+        """The jobs without a record. Records of the wrong type are counted."""
         types = self._probes.record_types(job_ids)
         for job_id, kind in zip(job_ids, types, strict=True):
             if kind not in (b"none", b"string"):
@@ -242,19 +264,9 @@ class QueueWalk:
             if len(seen) < _REMEMBERED:
                 seen.add(number)
 
-    def _candidates_in_ids(self, piece: Piece) -> list[str]:
-        """The candidates in a chunk of the ids set. A record of the wrong type is treated as missing."""
-        records: dict[str, bytes] = {}
-        states: dict[str, str | None] = {}
-        missing: list[str] = []
-        for name, record, state in zip(piece.ids, piece.records, piece.states, strict=True):
-            job_id = to_text(name)
-            if record is None:
-                missing.append(job_id)
-            else:
-                records[job_id] = record
-                states[job_id] = None if state is None else to_text(state)
-        return [*self._recordless(missing), *out_of_place(self._probes, records, states)]
+
+def _outside(names: Sequence[bytes], inside: Sequence[int]) -> list[str]:
+    return [to_text(name) for name, is_in in zip(names, inside, strict=True) if not is_in]
 
 
 def _in_state(piece: Piece, contradicts: Callable[[str | None], bool]) -> list[str]:
@@ -267,45 +279,105 @@ _PLACED = frozenset({None, "waiting", "wait", "delayed", "active", *ENDED_STATES
 _ENDED_BADLY = frozenset({None, *ENDED_STATES} - {"completed"})
 
 
-def out_of_place(
-    probes: Probes, records: Mapping[str, bytes], states: Mapping[str, str | None]
-) -> Iterator[str]:
-    """The ids of jobs that are not in the place that their state requires; some may be repeated.
-    `states` are their entries in the states hash. Raises WrongType."""
-    active = [job_id for job_id, state in states.items() if state == "active"]
-    claims = probes.fields(probes.keys.active, active)
-    yield from (job_id for job_id, claim in zip(active, claims, strict=True) if claim is None)
-    # A job with an unknown state is always a candidate.
-    yield from (job_id for job_id, state in states.items() if state not in _PLACED)
+class _PlaceCheck:
+    """Checks whether the jobs of a piece are in the places that their states require. `recordless` are the
+    jobs that have no record and are not checked."""
 
-    waiting = [job_id for job_id, state in states.items() if state in (None, "waiting", "wait")]
-    absent = {job_id for job_id, waits in zip(waiting, probes.waits_by_id(waiting), strict=True) if not waits}
-    unsettled = {
-        job_id: state
-        for job_id, state in states.items()
-        if state is None or state in DEAD_STATES or state == "delayed" or job_id in absent
-    }
-    yield from _unsettled(probes, records, unsettled, absent)
+    def __init__(self, keys: QueueKeys, piece: Piece) -> None:
+        self._keys = keys
+        self._records: dict[str, bytes] = {}
+        self._states: dict[str, str | None] = {}
+        self.recordless: list[str] = []
+        for name, record, state in zip(piece.ids, piece.records, piece.states, strict=True):
+            job_id = to_text(name)
+            if record is None:
+                self.recordless.append(job_id)
+            else:
+                self._records[job_id] = record
+                self._states[job_id] = None if state is None else to_text(state)
+        self._active = [job_id for job_id, state in self._states.items() if state == "active"]
+        self._waiting = [
+            job_id for job_id, state in self._states.items() if state in (None, "waiting", "wait")
+        ]
+        placed = {job: state for job, state in self._states.items() if state in ("delayed", *DEAD_STATES)}
+        self._placed = _ByRecord(self._records, placed, set())
+
+    def commands(self) -> list[tuple[bytes, bytes]]:
+        """What to ask of Redis, for `asked_ahead`."""
+        asked = [
+            (self._keys.active, b"HMGET", self._active),
+            (self._keys.waiting, b"ZMSCORE", self._waiting),
+        ]
+        commands = [
+            (key, pack_for_names((name, key), list(map(to_bytes, job_ids))))
+            for key, name, job_ids in asked
+            if job_ids
+        ]
+        return commands + self._placed.commands(self._keys)
+
+    def out_of_place(self, probes: Probes, replies: Sequence[Any]) -> Iterator[str]:
+        """The ids of the jobs that are not in their places; some may be repeated. `replies` are those to the
+        commands. Raises WrongType."""
+        for reply in replies:
+            if isinstance(reply, WrongType):
+                raise reply
+        coming = iter(replies)
+        claims = next(coming) if self._active else ()
+        scores = next(coming) if self._waiting else ()
+        yield from (job_id for job_id, claim in zip(self._active, claims, strict=True) if claim is None)
+        # A job with an unknown state is always a candidate.
+        yield from (job_id for job_id, state in self._states.items() if state not in _PLACED)
+        absent = {job_id for job_id, score in zip(self._waiting, scores, strict=True) if score is None}
+        rest = {job: state for job, state in self._states.items() if state is None or job in absent}
+        yield from self._placed.out_of_place(probes, list(coming))
+        if rest:
+            check = _ByRecord(self._records, rest, absent)
+            ((_, replies),) = pieces.asked_ahead(probes.client, [self._keys], check.commands)
+            yield from check.out_of_place(probes, replies)
 
 
-def _unsettled(
-    probes: Probes, records: Mapping[str, bytes], states: Mapping[str, str | None], absent: set[str]
-) -> Iterator[str]:
-    """Of the jobs whose state or place depends on their record, those that are not where they should
-    be."""
-    children: list[str] = []
-    placed: list[tuple[str, str, bytes]] = []
-    heads = outlines([records[job_id] for job_id in states])
-    for (job_id, state), head in zip(states.items(), heads, strict=True):
-        status = effective_state(state, head, None)
-        if status == WAITING_CHILDREN:
-            children.append(job_id)
-        elif status == "delayed" or status in DEAD_STATES:
-            placed.append((job_id, "delayed" if status == "delayed" else "dlq", records[job_id]))
-        elif _lies_elsewhere(status, job_id in absent):
-            yield job_id
-    yield from _not_listed(probes, placed)
-    yield from _waiting_in_vain(probes, {job_id: records[job_id] for job_id in children})
+class _ByRecord:
+    """Checks jobs whose state or place depends on their record. `absent` are those that are not in the
+    waiting set, although their state may require it."""
+
+    def __init__(
+        self, records: Mapping[str, bytes], states: Mapping[str, str | None], absent: Collection[str]
+    ) -> None:
+        self._elsewhere: list[str] = []
+        self._children: dict[str, bytes] = {}
+        self._members: dict[str, list[tuple[str, bytes]]] = {"delayed": [], "dlq": []}
+        """By sorted set, the members that AsyncMQ writes together with the records, with the job of each."""
+        heads = outlines([records[job_id] for job_id in states])
+        for (job_id, state), head in zip(states.items(), heads, strict=True):
+            status = effective_state(state, head, None)
+            if status == WAITING_CHILDREN:
+                self._children[job_id] = records[job_id]
+            elif status == "delayed" or status in DEAD_STATES:
+                place = "delayed" if status == "delayed" else "dlq"
+                members = expected_members(records[job_id], place)
+                self._members[place] += [(job_id, member) for member in members]
+            elif _lies_elsewhere(status, job_id in absent):
+                self._elsewhere.append(job_id)
+
+    def commands(self, keys: QueueKeys) -> list[tuple[bytes, bytes]]:
+        """What to ask of Redis, for `asked_ahead`."""
+        return [
+            (getattr(keys, place), pack(b"ZMSCORE", getattr(keys, place), *(member for _, member in pairs)))
+            for place, pairs in self._members.items()
+            if pairs
+        ]
+
+    def out_of_place(self, probes: Probes, replies: Sequence[Any]) -> Iterator[str]:
+        """The ids of the jobs that are not where they should be. `replies` are those to the commands. Raises
+        WrongType."""
+        yield from self._elsewhere
+        asked = [pairs for pairs in self._members.values() if pairs]
+        for pairs, scores in zip(asked, replies, strict=True):
+            if isinstance(scores, WrongType):
+                raise scores
+            listed = {job_id for (job_id, _), score in zip(pairs, scores, strict=True) if score is not None}
+            yield from {job_id: None for job_id, _ in pairs if job_id not in listed}
+        yield from _waiting_in_vain(probes, self._children)
 
 
 def _lies_elsewhere(status: str, is_absent: bool) -> bool:
@@ -314,20 +386,6 @@ def _lies_elsewhere(status: str, is_absent: bool) -> bool:
     if status in PENDING_STATES:
         return is_absent
     return status == "active" or status not in _PLACED
-
-
-def _not_listed(probes: Probes, placed: Sequence[tuple[str, str, bytes]]) -> Iterator[str]:
-    """The jobs without the member that AsyncMQ writes together with their record."""
-    for place in ("delayed", "dlq"):
-        members = [
-            (job_id, member)
-            for job_id, of_job, record in placed
-            if of_job == place
-            for member in expected_members(record, place)
-        ]
-        scores = scores_of(probes.client, getattr(probes.keys, place), [member for _, member in members])
-        listed = {job_id for (job_id, _), score in zip(members, scores, strict=True) if score is not None}
-        yield from (job_id for job_id, of_job, _ in placed if of_job == place and job_id not in listed)
 
 
 def _waiting_in_vain(probes: Probes, children: Mapping[str, bytes]) -> Iterator[str]:

@@ -10,11 +10,12 @@ import random
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import redis
 from msgspec import Struct, field
 
+from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.values import chunked
 from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.client.connection import PipelinedConnection, pack_for_names, run_pipeline
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 
 _FIRST_BY_RANK = 32
+
+T = TypeVar("T")
 
 
 class Piece(Struct):
@@ -228,6 +231,25 @@ def _with_replies(
                     connection.send(*commands_for(one))
                     receive(one, connection)
                     yield one
+        if before is not None:
+            yield before
+
+
+def asked_ahead(
+    client: redis.Redis, items: Iterable[T], commands_for: Callable[[T], list[tuple[bytes, bytes]]]
+) -> Iterator[tuple[T, list[Any]]]:
+    """Yield each item with the replies to its commands, which are arguments of `PipelinedConnection.send`. A
+    reply may be a WrongType. Redis works on the commands of an item while the caller processes the one
+    before."""
+    before: tuple[T, list[Any]] | None = None
+    with PipelinedConnection(client) as connection:
+        for item in items:
+            commands = commands_for(item)
+            if commands:
+                connection.send(*commands)
+            if before is not None:
+                yield before
+            before = item, [connection.receive(keep=WrongType) for _ in commands]
         if before is not None:
             yield before
 
