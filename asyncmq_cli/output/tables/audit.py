@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from asyncmq_cli.models.values import counted
+from asyncmq_cli.output.json.text import encode
 from asyncmq_cli.output.redaction.redact import redact, redact_any, redact_text
 from asyncmq_cli.output.tables.columns import Column
 from asyncmq_cli.output.text.escape import escape
@@ -93,8 +94,6 @@ def _why(event: AuditEvent) -> str | None:
 
 
 def _details(event: AuditEvent) -> str | None:
-    from asyncmq_cli.output.json.text import encode
-
     return encode(redact(event.shown_details)).decode() if event.details else None
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.models.values import as_number
+from asyncmq_cli.output.json.text import encode
 from asyncmq_cli.output.redaction.redact import redact, redact_any
 from asyncmq_cli.output.tables.columns import Column
 from asyncmq_cli.output.tables.views import shown_text
@@ -49,7 +50,6 @@ def definitions(*, show_secrets: bool) -> tuple[Column[Repeatable], ...]:
 def arguments(*, show_secrets: bool) -> Callable[[Repeatable], str | None]:
     """A function that writes the arguments of a definition as in a call: `"inbox", to="ana"`. They
     distinguish definitions of the same task."""
-    from asyncmq_cli.output.json.text import encode
 
     def text(row: Repeatable) -> str | None:
         held = dict(row.definition or {})

@@ -12,7 +12,7 @@ from asyncmq_cli.cli import targets as parse
 from asyncmq_cli.cli.changes import confirm
 from asyncmq_cli.cli.changes.bulk import of_overflow
 from asyncmq_cli.errors import UsageProblem
-from asyncmq_cli.output.text import reports
+from asyncmq_cli.output.text import reports, times
 from asyncmq_cli.services.changes.selection import BulkOptions, ChangeRequest, Selection, Share, select
 from asyncmq_cli.ui.plans.plan import REASON, SHOWN, Given, Plan
 
@@ -182,8 +182,6 @@ def _consequences(session: Session, verb: str, by_queue: Mapping[str, Any]) -> l
 
 def meant_dates(session: Session, wanted: JobFilter) -> list[str]:
     """The dates that the ages in a filter stand for, so that a wrong unit is noticed."""
-    from asyncmq_cli.output.text import times
-
     now = session.now()
     ages = (("older than", "from before", wanted.older_than), ("newer than", "since", wanted.newer_than))
     return [

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from asyncmq_cli.cli.changes.definitions import definition_of
 from asyncmq_cli.errors import UsageProblem, did_you_mean
-from asyncmq_cli.services.repeatables.plans import seconds_last
+from asyncmq_cli.services.repeatables.plans import Address, each, seconds_last, together
 from asyncmq_cli.ui.plans.plan import REASON, SHOWN, Given, Plan
 
 if TYPE_CHECKING:
@@ -50,7 +50,6 @@ def of_schedules(
 ) -> Plan:
     """The plan to change these definitions, each given as its queue, its id and its name for people. Raises
     AdminError."""
-    from asyncmq_cli.services.repeatables.plans import Address, each, together
 
     def run(own: Session, given: Given) -> ChangeReport:
         service = own.repeatables
