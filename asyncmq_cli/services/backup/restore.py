@@ -264,9 +264,9 @@ class Restorer(JobRunner):
         for entry in entries:
             action = last.get((entry.run, entry.queue, entry.id))
             if action == RESTORE:
-                self._refuse(entry, _restored_already(entry))
+                self._refuse(entry, _restored(entry, surely=True))
             elif action is None and restored.get(entry.run, oldest) < oldest:
-                self._refuse(entry, _maybe_restored(entry))
+                self._refuse(entry, _restored(entry, surely=False))
             elif entry.removed is None and action is None:
                 self._refuse(entry, _not_removed(entry))
             else:
@@ -376,21 +376,16 @@ def _edit_kept(event: AuditEvent, location: Location) -> JobEdit:
     )
 
 
-def _restored_already(entry: Entry) -> ChangeRefused:
-    return ChangeRefused(
-        "restored_already",
-        f"job {entry.id!r} was already restored after this removal, and is gone again",
-        hint="it may have run meanwhile; --force restores it anyway",
-    )
-
-
-def _maybe_restored(entry: Entry) -> ChangeRefused:
-    return ChangeRefused(
-        "restored_already",
-        f"job {entry.id!r} may already have been restored: other jobs of this removal were, and the audit "
-        "trail has been trimmed since",
-        hint="it may have run meanwhile; --force restores it anyway",
-    )
+def _restored(entry: Entry, *, surely: bool) -> ChangeRefused:
+    if surely:
+        why = "was already restored after this removal, and is gone again"
+    else:
+        why = (
+            "may already have been restored: other jobs of this removal were, and the audit trail has been "
+            "trimmed since"
+        )
+    hint = "it may have run meanwhile; --force restores it anyway"
+    return ChangeRefused("restored_already", f"job {entry.id!r} {why}", hint=hint)
 
 
 def _not_removed(entry: Entry) -> ChangeRefused:

@@ -78,11 +78,16 @@ def _of_one(
         jobs = _within(store, lists.by_keys(queue, keys[wanted.start :]))
     if found is not None:
         return jobs, found, True
-    total, is_exact = lists.at_most(queue, state)
     if len(jobs) < wanted.size and (jobs or wanted.page == 1):
         # On the last page, the total is known.
         return jobs, wanted.start + len(jobs), True
-    return (jobs, lists.count(queue, state), True) if exact and not is_exact else (jobs, total, is_exact)
+    return jobs, *_total(store, queue, state, exact=exact)
+
+
+def _total(store: Store, queue: str, state: str, *, exact: bool) -> tuple[int, bool]:
+    """The number of jobs in a state, and whether it is exact."""
+    size, is_exact = store.jobs.at_most(queue, state)
+    return (store.jobs.count(queue, state), True) if exact and not is_exact else (size, is_exact)
 
 
 def _by_death(store: Store, queue: str, wanted: Page, total: int) -> list[Job]:
@@ -111,12 +116,8 @@ def _merged(
         # Jobs after the last one of a full page need not be read.
         bound = best[-1].key.time if len(best) == wanted.end else None
         found, count = _keys_of(store, queue, state, wanted, bound)
-        is_exact = count is not None
-        if count is None:
-            count, is_exact = store.jobs.at_most(queue, state)
-            if exact and not is_exact:
-                count, is_exact = store.jobs.count(queue, state), True
-        total, all_exact = total + count, all_exact and is_exact
+        size, is_exact = _total(store, queue, state, exact=exact) if count is None else (count, True)
+        total, all_exact = total + size, all_exact and is_exact
         yield from (QueueKey(key, queue) for key in found)
 
     for queue in holding(store, scope, state):
@@ -145,9 +146,7 @@ def _in_turn(
     def read(queue: str) -> Iterator[Job]:
         nonlocal total, all_exact, skipped
         start = wanted.start - skipped
-        size, is_exact = store.jobs.at_most(queue, state)
-        if not is_exact and (exact or start):
-            size, is_exact = store.jobs.count(queue, state), True
+        size, is_exact = _total(store, queue, state, exact=exact or start > 0)
         total, all_exact = total + size, all_exact and is_exact
         skipped += min(start, size)
         if len(jobs) < wanted.size and start < size:
