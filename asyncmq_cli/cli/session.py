@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from asyncmq_cli.services.changes.outcomes import OutcomeService
     from asyncmq_cli.services.doctor.repair import RepairService
     from asyncmq_cli.services.doctor.service import DoctorService
-    from asyncmq_cli.services.jobs.service import DlqService, JobService
+    from asyncmq_cli.services.jobs.details import JobDetailService
+    from asyncmq_cli.services.jobs.lists import DlqService, JobService
     from asyncmq_cli.services.monitoring.check import CheckService
     from asyncmq_cli.services.monitoring.events import EventService
     from asyncmq_cli.services.monitoring.metrics import MetricsService
@@ -169,13 +170,19 @@ class Session:
 
     @cached_property
     def jobs(self) -> JobService:
-        from asyncmq_cli.services.jobs.service import JobService
+        from asyncmq_cli.services.jobs.lists import JobService
 
         return JobService(self.store)
 
     @cached_property
+    def job_details(self) -> JobDetailService:
+        from asyncmq_cli.services.jobs.details import JobDetailService
+
+        return JobDetailService(self.store)
+
+    @cached_property
     def dlq(self) -> DlqService:
-        from asyncmq_cli.services.jobs.service import DlqService
+        from asyncmq_cli.services.jobs.lists import DlqService
 
         return DlqService(self.store)
 

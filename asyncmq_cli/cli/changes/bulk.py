@@ -175,7 +175,7 @@ def _selection(session: Session, targets: Targets) -> Selection:
 
 
 def _ask(session: Session, confirmation: confirm.Confirmation) -> None:
-    confirm.ask(session, confirmation, session.jobs.heads)
+    confirm.ask(session, confirmation, session.job_details.heads)
 
 
 def _cut_offs(session: Session) -> list[str]:

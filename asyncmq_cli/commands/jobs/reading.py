@@ -107,7 +107,7 @@ def show(session: Session, queue: QueueOrJobArg = None, job_id: JobArg = None) -
     from asyncmq_cli.output.json import documents
     from asyncmq_cli.output.text import job_detail
 
-    found = session.jobs.show(*one_job(session, queue, job_id))
+    found = session.job_details.show(*one_job(session, queue, job_id))
     listing.warn_of_problems(session, [found.job])
     secrets = session.show_secrets
     audit = session.audit.of_job(found.job.queue, found.job.id)
@@ -146,7 +146,7 @@ def tree(session: Session, queue: QueueOrJobArg = None, job_id: JobArg = None) -
     from asyncmq_cli.output.tables import views
     from asyncmq_cli.output.text import job_detail
 
-    found = session.jobs.tree(*one_job(session, queue, job_id))
+    found = session.job_details.tree(*one_job(session, queue, job_id))
     changes = session.audit.last_of_each(found.queue, found.nodes.keys())
     if session.out.for_programs or session.out.for_people:
         session.detail(

@@ -13,7 +13,7 @@ from asyncmq_cli.errors import AdminError, ChangeRefused, command_line
 from asyncmq_cli.models.jobs import JobFilter, QueueScope
 from asyncmq_cli.services.changes.bulk import JobRunner, Planned, Refused
 from asyncmq_cli.services.changes.runner import Attempt
-from asyncmq_cli.services.jobs.service import JobService
+from asyncmq_cli.services.jobs.lists import JobService
 from asyncmq_cli.storage.schema.records import created, deduplicates, deduplication
 
 if TYPE_CHECKING:

@@ -62,7 +62,7 @@ Esc          back"""
     async def load(self) -> None:
         """Read the job. Raises AdminError, which is JobNotFound if the job is gone."""
         found, now = await self.ui.lanes.call(
-            lambda session: (session.jobs.show(self.queue, self.job_id), session.now())
+            lambda session: (session.job_details.show(self.queue, self.job_id), session.now())
         )
         self.detail = found
         session = self.ui.session

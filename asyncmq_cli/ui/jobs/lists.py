@@ -133,10 +133,12 @@ class JobRows(RowsPane["Job"]):
         raise NotImplementedError
 
     async def open_tree(self, row: Job) -> None:
-        self.ui.open_tree(await self.ui.lanes.call(lambda session: session.jobs.show(row.queue, row.id)))
+        self.ui.open_tree(
+            await self.ui.lanes.call(lambda session: session.job_details.show(row.queue, row.id))
+        )
 
     async def whole(self, row: Job) -> str:
-        found = await self.ui.lanes.call(lambda session: session.jobs.show(row.queue, row.id))
+        found = await self.ui.lanes.call(lambda session: session.job_details.show(row.queue, row.id))
         return as_json(found, show_secrets=self.ui.session.show_secrets)
 
 

@@ -34,7 +34,7 @@ _MOST_LINES = 200
 def of_job(session: Session, queue: str, job_id: str, edits: Sequence[Edit], diff: Sequence[str]) -> Plan:
     """The plan to edit one job. `diff` has the lines of the difference. Raises AdminError."""
     by_queue = {queue: [job_id]}
-    is_dead = session.jobs.show(queue, job_id).job.status in DEAD_STATES
+    is_dead = session.job_details.show(queue, job_id).job.status in DEAD_STATES
     refusals = _refusals(_edited(session, by_queue, edits, Given(dry_run=True)))
     shown = [f"  {line}" for line in diff if not line.startswith(("---", "+++", "@@"))]
     return Plan(
@@ -54,7 +54,7 @@ def of_job(session: Session, queue: str, job_id: str, edits: Sequence[Edit], dif
 def of_jobs(session: Session, by_queue: Mapping[str, Sequence[str]]) -> Plan:
     """The plan to edit several jobs. The dialog asks for the values. Raises AdminError."""
     ids = [job_id for some in by_queue.values() for job_id in some]
-    jobs = session.jobs.heads(
+    jobs = session.job_details.heads(
         [(queue, job_id) for queue, some in by_queue.items() for job_id in some][:SHOWN]
     )
     is_dead = all(job.status in DEAD_STATES for job in jobs)

@@ -160,7 +160,7 @@ def _job_lines(session: Session, meant: confirm.Confirmation) -> list[str]:
     if not meant.count:
         return []
     return reports.job_lines(
-        session.jobs.heads(meant.first(SHOWN)),
+        session.job_details.heads(meant.first(SHOWN)),
         meant.notes,
         more=max(0, meant.count - SHOWN),
         with_state=len(meant.states) > 1,

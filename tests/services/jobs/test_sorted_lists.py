@@ -11,7 +11,7 @@ import redis
 from asyncmq_cli import config
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.models.jobs import QueueScope
-from asyncmq_cli.services.jobs import pages
+from asyncmq_cli.services.jobs.lists import Page, every_unfiltered, unfiltered
 from asyncmq_cli.storage.store import Store
 from tests.support.library import fill, job, with_backend
 
@@ -30,8 +30,8 @@ def test_each_job_of_a_sorted_list_comes_once(server: PrivateRedis, client: redi
     store = Store(config.resolve({"redis_url": server.url}, {}), print)
     try:
         scope = QueueScope.of("mail")
-        page, *_ = pages.unfiltered(store, scope, "waiting", pages.Page(sort, 1, 100))
-        every = list(pages.every_unfiltered(store, scope, "waiting", sort=sort))
+        page, *_ = unfiltered(store, scope, "waiting", Page(sort, 1, 100))
+        every = list(every_unfiltered(store, scope, "waiting", sort=sort))
     finally:
         store.close()
     expected = names if sort == "oldest" else names[::-1]

@@ -17,9 +17,9 @@ from asyncmq_cli import config
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.models.jobs import Job, JobFilter, QueueScope
 from asyncmq_cli.models.values import JOB_STATES
-from asyncmq_cli.services.jobs import pages
 from asyncmq_cli.services.jobs.failure_groups import grouped
 from asyncmq_cli.services.jobs.filter import Matcher
+from asyncmq_cli.services.jobs.lists import Page, unfiltered
 from asyncmq_cli.storage.client.connection import connect
 from asyncmq_cli.storage.read.lists import JobLists
 from asyncmq_cli.storage.read.locate import expected_members
@@ -391,8 +391,8 @@ def test_a_page_is_a_part_of_the_sorted_list(
         for state in (*JOB_STATES, "all"):
             jobs = sorted(store.jobs.in_state(QUEUE, state), key=lambda job: (job.sort_time, job.id))
             expected = jobs if sort == "oldest" else jobs[::-1]
-            which = pages.Page(sort, page, 2)
-            found, total, exact = pages.unfiltered(store, QueueScope.of(QUEUE), state, which)
+            which = Page(sort, page, 2)
+            found, total, exact = unfiltered(store, QueueScope.of(QUEUE), state, which)
             assert [(job.sort_time, job.id) for job in found] == [
                 (job.sort_time, job.id) for job in expected[2 * page - 2 : 2 * page]
             ]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from asyncmq_cli.models.jobs import Job
-from asyncmq_cli.services.jobs.pages import SMALL, Page, QueueKey, page_of
+from asyncmq_cli.services.jobs.lists import SMALL, Page, QueueKey, page_of
 
 JOBS = [("c", 1.0), ("a", 3.0), ("b", 3.0), ("e", 0.0), ("d", 2.0)]
 """Ids and creation times, in the order of the place."""
