@@ -5,21 +5,17 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 
-from asyncmq_cli.errors import AmbiguousGroup, FormerGroup, GroupNotFound, nearest
 from asyncmq_cli.models.failures import RECENT, FailureGroup
-from asyncmq_cli.services.jobs.causes import Signature, cause, former_id, outer_error, signature
-from asyncmq_cli.services.jobs.lookup import holding, in_each
+from asyncmq_cli.services.jobs.causes import Signature, cause, outer_error, signature
 from asyncmq_cli.services.jobs.where_fields import member_of, value_at
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.jobs import Job, JobFilter, QueueScope
-    from asyncmq_cli.services.jobs.filter import Matcher
-    from asyncmq_cli.storage.store import Store
+    from asyncmq_cli.models.jobs import Job
 
 
 MAX_GROUPS = 10_000
@@ -160,45 +156,3 @@ def _argument(job: Job, path: Sequence[str]) -> Hashable:
         except RecursionError:
             return "[nested too deeply to be shown]"
     return value[:_MAX_VALUE] if isinstance(value, str) else value
-
-
-def of_known_group(
-    store: Store, scope: QueueScope, wanted: JobFilter, matches: Matcher, jobs: Iterable[Job]
-) -> Iterator[Job]:
-    """Yield the jobs of a scope that match a filter with a failure group. If there are none, search the
-    dead-letter queues for the group: raises GroupNotFound with the nearest ids if it does not exist, or
-    FormerGroup if it is an id of an older release. Raises AmbiguousGroup if jobs of two groups match."""
-    group = wanted.group.strip().lower()
-    found = False
-    for job in filter(matches, jobs):
-        if len(matches.groups) > 1:
-            break
-        found = True
-        yield job
-    if len(matches.groups) > 1:
-        raise AmbiguousGroup(scope.queue, group, sorted(matches.groups))
-    if found:
-        return
-    ids: set[str] = set()
-    is_former = False
-    queues = holding(store, scope, "dlq")
-    for job in in_each(store, scope, queues, store.jobs.dead_causes):
-        if len(ids) >= MAX_GROUPS:
-            return
-        ids.add(signature(job).id)
-        is_former = is_former or former_id(job).startswith(group)
-    if any(each.startswith(group) for each in ids):
-        return
-    raise (
-        FormerGroup(scope.queue, group)
-        if is_former
-        else GroupNotFound(scope.queue, group, _nearest(group, sorted(ids)))
-    )
-
-
-def _nearest(group: str, ids: list[str]) -> list[str]:
-    """The nearest ids, at most three. Prefixes are compared, because `group` may be a prefix."""
-    by_start: dict[str, list[str]] = {}
-    for each in ids:
-        by_start.setdefault(each[: len(group)], []).append(each)
-    return [each for start in nearest(group, by_start) for each in by_start[start]][:3]

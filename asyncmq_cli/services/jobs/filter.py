@@ -17,12 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from asyncmq_cli.errors import AmbiguousGroup, FormerGroup, GroupNotFound, nearest
 from asyncmq_cli.models.values import JOB_STATES
+from asyncmq_cli.services.jobs.lookup import holding, in_each
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.jobs import Job, JobFilter
+    from asyncmq_cli.models.jobs import Job, JobFilter, QueueScope
     from asyncmq_cli.services.jobs.where import Expression
     from asyncmq_cli.storage.read.pieces import Piece, Prefilter
+    from asyncmq_cli.storage.store import Store
 
 # Printable ASCII characters that JSON does not escape and that are not part of its structure.
 _RUN = re.compile(r"[!#-+\-.0-9;-Z^-z|~]+")
@@ -39,6 +42,9 @@ _REST = 10
 _ESCAPED_LOW = b"\\u00"
 # Non-ASCII letters whose lower case is, or starts with, an ASCII letter.
 _FOLDED = {b"k": b"\\u212a", b"i": b"\\u0130"}
+
+_MOST_COMPARED = 10_000
+"""At most this many ids of failure groups are compared with one that no job has."""
 
 
 class Matcher:
@@ -138,6 +144,50 @@ def _leaves(value: Any, escaped: bool) -> Iterator[str]:
             left += inner
         else:
             yield json.dumps(inner, ensure_ascii=escaped)
+
+
+def of_known_group(
+    store: Store, scope: QueueScope, wanted: JobFilter, matches: Matcher, jobs: Iterable[Job]
+) -> Iterator[Job]:
+    """Yield the jobs of a scope that match a filter with a failure group. If there are none, search the
+    dead-letter queues for the group: raises GroupNotFound with the nearest ids if it does not exist, or
+    FormerGroup if it is an id of an older release. Raises AmbiguousGroup if jobs of two groups match."""
+    group = wanted.group.strip().lower()
+    found = False
+    for job in filter(matches, jobs):
+        if len(matches.groups) > 1:
+            break
+        found = True
+        yield job
+    if len(matches.groups) > 1:
+        raise AmbiguousGroup(scope.queue, group, sorted(matches.groups))
+    if found:
+        return
+    from asyncmq_cli.services.jobs.causes import former_id, signature
+
+    ids: set[str] = set()
+    is_former = False
+    queues = holding(store, scope, "dlq")
+    for job in in_each(store, scope, queues, store.jobs.dead_causes):
+        if len(ids) >= _MOST_COMPARED:
+            return
+        ids.add(signature(job).id)
+        is_former = is_former or former_id(job).startswith(group)
+    if any(each.startswith(group) for each in ids):
+        return
+    raise (
+        FormerGroup(scope.queue, group)
+        if is_former
+        else GroupNotFound(scope.queue, group, _nearest(group, sorted(ids)))
+    )
+
+
+def _nearest(group: str, ids: list[str]) -> list[str]:
+    """The nearest ids, at most three. Prefixes are compared, because `group` may be a prefix."""
+    by_start: dict[str, list[str]] = {}
+    for each in ids:
+        by_start.setdefault(each[: len(group)], []).append(each)
+    return [each for start in nearest(group, by_start) for each in by_start[start]][:3]
 
 
 def needle_of(text: str) -> bytes | None:

@@ -13,7 +13,7 @@ from msgspec import Struct
 from asyncmq_cli.models.failures import FailureGroups
 from asyncmq_cli.models.jobs import Job, JobFilter, JobPage, page_within
 from asyncmq_cli.models.values import DEAD_STATES, in_parts
-from asyncmq_cli.services.jobs.filter import Matcher
+from asyncmq_cli.services.jobs.filter import Matcher, of_known_group
 from asyncmq_cli.services.jobs.lookup import holding, in_each, require_queue
 from asyncmq_cli.storage.read.lists import ALL, KEYS_AT_A_TIME, SortKey
 from asyncmq_cli.storage.schema.keys import PLACE_OF_STATE
@@ -123,8 +123,6 @@ class JobService:
 
         jobs = in_each(self._store, scope, queues, read)
         if wanted.group.strip():
-            from asyncmq_cli.services.jobs.failure_groups import of_known_group
-
             return of_known_group(self._store, scope, wanted, matches, jobs)
         return filter(matches, jobs) if wanted.narrows else jobs
 
