@@ -67,6 +67,12 @@ class Address(Struct, frozen=True):
         return self.scheme.startswith("rediss")
 
     @property
+    def is_local(self) -> bool:
+        """Whether the server is on this machine, as far as the address shows."""
+        host = self.host.lower().rstrip(".")
+        return bool(self.path) or host in ("localhost", "::1") or host.startswith("127.")
+
+    @property
     def place(self) -> tuple[Any, ...]:
         """A key that is equal for URLs that name the same server and database, as far as their text shows."""
         if self.path:

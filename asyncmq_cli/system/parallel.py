@@ -24,17 +24,17 @@ _ALONE = 16
 """The number of items that this process does alone: starting others takes as long as a few items."""
 _MOST = 4
 """With more processes, the first one could not read fast enough to keep the others busy."""
-_GIVEN = 3
-"""The number of items that each process has at a time: one in work, and the next ones."""
-_AHEAD = 8
+_GIVEN = 2
+"""The number of items that each process has at a time: one in work, and the next one."""
+_AHEAD = 3
 """The number of items that may be finished before an earlier one is."""
 
 
 def shared(
-    work: Callable[[T], R], items: Iterable[T], *, alone: int = _ALONE, processors: int | None = None
+    work: Callable[[T], R], items: Iterable[T], *, processors: int, alone: int = _ALONE
 ) -> Iterator[tuple[T, R | None]]:
     """Yield each item with what `work` returns for it, in order. The result is None if the caller must do the
-    work: for the first `alone` items, after an error, and if there is only one processor.
+    work: for the first `alone` items, after an error, and if only one of the processors may be used.
 
     Other processes are forked, so `work` may be any function. It must not change or print anything, and items
     and results must be picklable.
@@ -46,7 +46,7 @@ def shared(
     if first is None:
         return
     rest = chain([first], items)
-    count = min(_processors() if processors is None else processors, _MOST) - 1
+    count = min(processors, _MOST) - 1
     executor = _started(work, count) if count > 0 else None
     if executor is None:
         yield from ((item, None) for item in rest)
@@ -57,9 +57,13 @@ def shared(
         executor.shutdown(wait=False, cancel_futures=True)
 
 
-def _processors() -> int:
-    """The number of processors that this process may use; 1 where forking is not possible or not safe."""
-    return len(os.sched_getaffinity(0)) if sys.platform.startswith("linux") else 1
+def processors(*, beside_redis: bool) -> int:
+    """The number of processors to use, at least 1: all that this process may use, without one for Redis if it
+    is on the same machine. Otherwise Redis would have to wait for a processor, with all its clients. It is 1
+    where forking is not possible or not safe."""
+    if not sys.platform.startswith("linux"):
+        return 1
+    return max(1, len(os.sched_getaffinity(0)) - beside_redis)
 
 
 def _started(work: Callable[[Any], Any], count: int) -> Executor | None:
@@ -118,6 +122,8 @@ class _Work:
 def _begin(work: Callable[[Any], Any]) -> None:
     """Prepare a new process."""
     _Work.of = work
+    # What runs beside this comes first.
+    os.nice(10)
     # A signal from the terminal reaches all processes. The first one handles it, and ends the others.
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)

@@ -8,6 +8,7 @@ import pytest
 import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
+from asyncmq_cli.system import parallel
 from tests.benchmarks import keyspace
 from tests.conftest import Run
 
@@ -26,7 +27,10 @@ def mail(server: PrivateRedis, client: redis.Redis) -> None:
     client.set(b"jobs:mail:" + client.srandmember(f"jobs:{QUEUE}:ids"), b"{")
 
 
-def test_a_long_list_and_a_selection_are_the_same_as_in_one_process(cli: Run) -> None:
+def test_a_long_list_and_a_selection_are_the_same_as_in_one_process(
+    cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parallel, "processors", lambda *, beside_redis: 3)
     args = ("jobs", "list", QUEUE, "--state", "all", "--ndjson")
     # With --sort, one process reads the list.
     shared, alone = cli(*args), cli(*args, "--sort", "oldest")

@@ -175,3 +175,20 @@ def test_every_option_is_documented() -> None:
 
     page = (Path(__file__).parents[2] / "docs" / "connecting.md").read_text()
     assert [name for name in OPTIONS if f"`{name}`" not in page] == []
+
+
+@pytest.mark.parametrize(
+    ("url", "local"),
+    [
+        ("redis://localhost:6379/0", True),
+        ("redis://LOCALHOST./", True),
+        ("redis://127.0.0.1", True),
+        ("rediss://[::1]:6380", True),
+        ("unix:///run/redis.sock", True),
+        ("redis://redis.example.org", False),
+        ("redis://localhost.example.org", False),
+        ("redis://10.0.0.1", False),
+    ],
+)
+def test_an_address_shows_whether_the_server_is_on_this_machine(url: str, local: bool) -> None:
+    assert parse(url).is_local is local

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from asyncmq_cli.system.parallel import shared
+from asyncmq_cli.system.parallel import processors, shared
 
 NUMBERS = range(40)
 
@@ -29,6 +29,12 @@ def test_results_come_in_order_from_several_processes() -> None:
 @pytest.mark.parametrize(("alone", "processors"), [(40, 3), (0, 1), (100, 1)])
 def test_the_caller_works_alone(alone: int, processors: int) -> None:
     assert list(shared(str, NUMBERS, alone=alone, processors=processors)) == [(n, None) for n in NUMBERS]
+
+
+def test_one_processor_is_left_to_redis_on_the_same_machine() -> None:
+    every = processors(beside_redis=False)
+    assert every == len(os.sched_getaffinity(0))
+    assert processors(beside_redis=True) == max(1, every - 1)
 
 
 def test_few_items_start_no_process() -> None:
@@ -74,7 +80,7 @@ def test_no_process_is_left_when_the_caller_stops_early() -> None:
 
 _KILLED = """
 import itertools, os, sys, time
-from asyncmq_cli.system.parallel import shared
+from asyncmq_cli.system.parallel import processors, shared
 first = os.getpid()
 
 def work(n):

@@ -62,7 +62,8 @@ def _shared(
         return work(filter(matches, jobs())), taken
 
     found = in_each(store, scope, holding(store, scope, state), pages)
-    for (queue, page), reply in parallel.shared(done, found):
+    processors = parallel.processors(beside_redis=store.config.address.is_local)
+    for (queue, page), reply in parallel.shared(done, found, processors=processors):
         result, taken = reply or (None, 0)
         yield result, filter(matches, store.jobs.of_page(queue, page, taken))
 
