@@ -60,8 +60,8 @@ def shared(
 def processors(*, beside_redis: bool) -> int:
     """The number of processors to use, at least 1: all that this process may use, without one for Redis if it
     is on the same machine. Otherwise Redis would have to wait for a processor, with all its clients. It is 1
-    where forking is not possible or not safe."""
-    if not sys.platform.startswith("linux"):
+    where forking is not possible or, because of other threads, not safe."""
+    if not sys.platform.startswith("linux") or threading.active_count() > 1:
         return 1
     return max(1, len(os.sched_getaffinity(0)) - beside_redis)
 
@@ -91,11 +91,11 @@ def _in_turn(
 
 
 def _future(executor: Executor, work: Callable[[T], R], item: T, *, is_busy: bool) -> Future[R]:
-    from concurrent.futures import BrokenExecutor, Future
+    from concurrent.futures import Future
 
     if not is_busy:
-        # The executor is broken if one of its processes was killed.
-        with suppress(BrokenExecutor):
+        # A process was killed, or the system allows no more processes or threads.
+        with suppress(RuntimeError, OSError):
             return executor.submit(_do, item)
     future: Future[R] = Future()
     try:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,9 +33,20 @@ def test_the_caller_works_alone(alone: int, processors: int) -> None:
 
 
 def test_one_processor_is_left_to_redis_on_the_same_machine() -> None:
-    every = processors(beside_redis=False)
-    assert every == len(os.sched_getaffinity(0))
-    assert processors(beside_redis=True) == max(1, every - 1)
+    # xdist may run this in a process with threads.
+    alone = "import os; from asyncmq_cli.system.parallel import processors as p; "
+    code = alone + "print(len(os.sched_getaffinity(0)), p(beside_redis=False), p(beside_redis=True))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    every, remote, local = map(int, found.stdout.split())
+    assert (remote, local) == (every, max(1, every - 1))
+
+
+def test_nothing_is_shared_beside_other_threads() -> None:
+    found: list[int] = []
+    thread = threading.Thread(target=lambda: found.append(processors(beside_redis=False)))
+    thread.start()
+    thread.join()
+    assert found == [1]
 
 
 def test_few_items_start_no_process() -> None:
