@@ -51,10 +51,13 @@ def shared(
     if executor is None:
         yield from ((item, None) for item in rest)
         return
+    is_done = False
     try:
         yield from _in_turn(executor, work, rest, count * _GIVEN)
+        is_done = True
     finally:
-        executor.shutdown(wait=False, cancel_futures=True)
+        # The caller may have been interrupted, and must not wait for work that nobody needs.
+        executor.shutdown(wait=is_done, cancel_futures=True)
 
 
 def processors(*, beside_redis: bool) -> int:
