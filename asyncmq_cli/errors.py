@@ -1,7 +1,7 @@
 """The errors that a user can get, and the parts of their hints.
 
 Each class has a `code` (stable, for programs), an `exit_code` and, in most cases, a `hint` that says what to
-do. Only `app.main` converts them to an error line and an exit status.
+do. Only `app.run` converts them to an error line and an exit status.
 """
 
 from __future__ import annotations

@@ -98,13 +98,16 @@ VALUES = {
             "schema.codec",
             "schema.job",
             "schema.job_dump",
-            "schema.job_edit",
             "schema.keys",
             "schema.records",
         ),
         *("write.audit_stream", "write.job_changes", "write.metrics_stream", "write.scripts"),
     )
 }
+
+
+def test_the_allowed_modules_of_storage_exist() -> None:
+    assert set(map(module_of, FILES)) >= DOORS | VALUES
 
 
 @pytest.mark.parametrize("path", SERVICES, ids=lambda path: str(path.relative_to(ROOT)))

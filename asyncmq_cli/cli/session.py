@@ -17,7 +17,6 @@ from asyncmq_cli.errors import NotConfirmed, UsageProblem
 from asyncmq_cli.models.changes import Guard
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.changes import Guard
     from asyncmq_cli.models.jobs import JobFilter, QueueScope
     from asyncmq_cli.output.printer import Printer
     from asyncmq_cli.output.tables.columns import Column

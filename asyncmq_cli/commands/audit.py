@@ -20,7 +20,6 @@ from asyncmq_cli.models.audit.actions import ACTIONS
 from asyncmq_cli.models.changes import AuditEvent
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.changes import AuditEvent
     from asyncmq_cli.services.audit import AuditFilter
     from asyncmq_cli.services.monitoring.poller import Outage
 

@@ -1,4 +1,4 @@
-"""Recognise shortages of memory, file descriptors, threads and disk space.
+"""Recognise shortages of memory, file descriptors, threads and disk space, and choose the exit status.
 
 It imports no module whose import could fail because of a shortage.
 """

@@ -16,6 +16,7 @@ from asyncmq_cli.models.values import LISTED_STATES
 from tests.conftest import Run
 from tests.support import library
 from tests.support.terminal import on_terminal
+from tools import commandtree
 
 QUEUE = "mail"
 LISTS: dict[str, tuple[str, ...]] = {
@@ -38,6 +39,12 @@ def filled(server: PrivateRedis, client: redis.Redis) -> None:
         await opened.register_worker("worker-1", QUEUE, 2, time.time())
 
     library.with_backend(server.url, fill)
+
+
+def test_every_command_that_takes_fields_can_list_them() -> None:
+    names = [command.name for command in commandtree.commands() if "--fields" in command.takes]
+    missing = [name for name in names if not fields_of(name.split(), None)]
+    assert not missing, f"no row in fields_of of cli/options.py: {missing}"
 
 
 @pytest.mark.parametrize("args", LISTS.values(), ids=list(LISTS))

@@ -167,8 +167,8 @@ def objects(schema: Any) -> Iterator[dict[str, Any]]:
 
 def test_every_command_has_its_schema() -> None:
     printing = {command.name for command in commandtree.commands() if "--json" in command.takes}
-    assert set(documented()) == printing | OTHERWISE
-    assert set(TYPED) == (printing | OTHERWISE) - SILENT
+    assert set(documented()) == printing | OTHERWISE, "the first table of docs/json.md"
+    assert set(TYPED) == (printing | OTHERWISE) - SILENT, "READING or CHANGING in this file"
     lists = {command.name for command in commandtree.commands() if "--ndjson" in command.takes}
     assert {name for name, (_, line) in documented().items() if line} == lists
     assert {name for name, (document, _) in documented().items() if document} == set(TYPED)

@@ -19,6 +19,7 @@ from tests.support.servers import version_of
 
 QUEUE = "mail"
 PAUSED_QUEUE = "held"
+EMPTY_QUEUE = "gone"
 PASSWORD = "Xq7-distinctive-pa55"
 """Whatever goes wrong, this must not be seen on stdout or stderr."""
 
@@ -31,6 +32,7 @@ READERS: dict[str, Args] = {
     "jobs list": ("jobs", "list", QUEUE, "--state", "failed"),
     "jobs show": ("jobs", "show", QUEUE, "dead"),
     "jobs tree": ("jobs", "tree", QUEUE, "dead"),
+    "jobs follow": ("jobs", "follow", QUEUE, "done"),
     "dlq list": ("dlq", "list", QUEUE),
     "dlq groups": ("dlq", "groups", QUEUE),
     "tasks list": ("tasks", "list"),
@@ -63,6 +65,7 @@ LOST = str(Path(__file__).with_name("lost.ndjson"))
 CHANGES: dict[str, Args] = {
     "pause": ("queues", "pause", QUEUE),
     "resume": ("queues", "resume", PAUSED_QUEUE),
+    "forget": ("queues", "forget", EMPTY_QUEUE),
     "retry": ("jobs", "retry", QUEUE, "dead"),
     "retry all": ("dlq", "retry", QUEUE, "--all", "--yes"),
     "remove": ("jobs", "remove", QUEUE, "late", "--yes"),
@@ -83,6 +86,7 @@ CHANGES: dict[str, Args] = {
     "workers forget": ("workers", "forget", "worker-1", "--queue", QUEUE, "--force", "--yes"),
     "repeatables add": ("repeatables", "add", QUEUE, "--task", "app.new", "--every", "60s"),
     "repeatables pause": ("repeatables", "pause", QUEUE, "--task", "app.tick"),
+    "repeatables resume": ("repeatables", "resume", QUEUE, "--task", "app.rest"),
     # The jobs of the archive have no records.
     "doctor repair": ("doctor", "archive", "--repair", "--yes"),
     "repeatables remove": ("repeatables", "remove", QUEUE, "--task", "app.tick", "--yes"),
@@ -91,7 +95,7 @@ NOTES = {("queues", "resume"): "workers that have seen the pause ", ("repeatable
 """How the note begins that people get on stderr with a success."""
 COMMANDS = {**READERS, **CHANGES}
 FREEING = (
-    *("pause", "resume", "remove", "remove dead", "remove with a backup"),
+    *("pause", "resume", "forget", "remove", "remove dead", "remove with a backup"),
     *("drain", "clean", "obliterate"),
     *("repeatables pause", "doctor repair", "repeatables remove", "workers forget"),
 )
@@ -138,6 +142,8 @@ def seed(url: str) -> None:
         await library.fill(opened, QUEUE, _JOBS)
         # Not due during the tests, because no scheduler runs.
         await opened.upsert_repeatable(QUEUE, {"task_id": "app.tick", "every": 86_400})
+        await opened.upsert_repeatable(QUEUE, {"task_id": "app.rest", "every": 86_400})
+        await opened.pause_repeatable(QUEUE, {"task_id": "app.rest", "every": 86_400})
         # Its clock is far ahead, so that it stays live with an age of 0.
         await library.enlist(opened, "worker-1", QUEUE, 2)
         await opened.pause_queue(PAUSED_QUEUE)
@@ -147,6 +153,8 @@ def seed(url: str) -> None:
     with redis.Redis.from_url(url) as client:
         # A job that is nowhere else, as old versions of the library left it.
         client.zadd(f"queue:{QUEUE}:waiting", {json.dumps(library.job("old")): 9e12})
+        # An empty queue, of which AsyncMQ has left the counter of the waiting set.
+        client.set(f"queue:{EMPTY_QUEUE}:waiting:seq", 1)
         # A queue with only the remains of two ended jobs.
         client.sadd("jobs:archive:ids", "ended", "older")
         client.hset("jobs:archive:states", "ended", "completed")

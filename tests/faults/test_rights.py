@@ -25,6 +25,7 @@ from tests.faults.support import (
     seed,
 )
 from tests.support import library
+from tools import commandtree
 
 KEYS = "~queue:* ~jobs:* ~deps:* ~asyncmq:* ~asyncmq-cli:*"
 READER_RULES = (
@@ -84,6 +85,19 @@ CHANGING: dict[str, Args] = {
     "cancel late": ("jobs", "cancel", QUEUE, "late", "--yes"),
     "cancel active": ("jobs", "cancel", QUEUE, "running", "--yes"),
 }
+
+
+TRIED = {**READING, **RECORDING, **CHANGING}
+WITHOUT_REDIS = {"context list", "context show", "context use", "context prompt", "demo", "help", "schema"}
+WITH_OTHER_TESTS = {"ui", "metrics serve"}
+
+
+def test_every_command_is_tried() -> None:
+    names = {command.name for command in commandtree.commands()}
+    tried = {name for args in TRIED.values() for name in (args[0], " ".join(args[:2]))}
+    # `audit` is `audit list`.
+    missing = names - tried - WITHOUT_REDIS - WITH_OTHER_TESTS - {"audit list"}
+    assert not missing, f"to READERS or CHANGES of tests/faults/support.py: {missing}"
 
 
 def kind_of(args: Args) -> Args:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from msgspec import to_builtins
 from msgspec.structs import asdict, replace
 
-from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.models.queues import QueueStats
 from asyncmq_cli.output.json.text import prints_unchanged
 from asyncmq_cli.output.redaction.redact import redact, redact_any, redact_text

@@ -1,4 +1,5 @@
-"""The columns of each table, in the order in which an operator reads them."""
+"""The columns of queues, jobs, workers, problems and results of changes, in the order in which an operator
+reads them; and the lines below these tables."""
 
 from __future__ import annotations
 

@@ -29,7 +29,6 @@ from asyncmq_cli.storage.write.job_changes import Change
 if TYPE_CHECKING:
     from asyncmq_cli.services.changes.runner import Stop
     from asyncmq_cli.services.doctor.queue_checks import QueueFinding
-    from asyncmq_cli.storage.integrity.evidence import Evidence
     from asyncmq_cli.storage.store import Store
 
 

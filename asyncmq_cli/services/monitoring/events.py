@@ -26,7 +26,6 @@ from asyncmq_cli.services.jobs.causes import signature
 from asyncmq_cli.services.monitoring.poller import Outage, Poller, SnapshotReader
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.monitoring.snapshots import Snapshot
     from asyncmq_cli.services.monitoring.metrics import MetricsService
     from asyncmq_cli.storage.store import Store
 

@@ -40,7 +40,6 @@ from asyncmq_cli.storage.schema.keys import PLACES, to_text
 
 if TYPE_CHECKING:
     from asyncmq_cli.errors import AdminError
-    from asyncmq_cli.models.jobs import Job
     from asyncmq_cli.storage.schema.job_dump import JobDump
 
 
