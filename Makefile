@@ -92,7 +92,7 @@ completions: $(VENV)/.dev
 docs: $(VENV)/.dev
 	$(BIN)/python -m mkdocs build --strict
 
-# What is written from the code and checked in: docs/commands.md and the man page.
+# What is written from the code and checked in: docs/commands.md, the man page, tables of other pages and the picture of the layers.
 reference: $(VENV)/.dev
 	$(BIN)/python -m tools.reference
 
