@@ -1,1 +1,1 @@
-"""What makes the documents out of the program. No part of the program itself."""
+"""The tools that write documents and release files from the program. They are not part of the package."""

@@ -1,7 +1,7 @@
-"""`python -m tools.audit requirements.lock` asks the OSV database about every version that is locked.
+"""`python -m tools.audit requirements.lock` asks the OSV database about every locked version.
 
-Exit status 0 only where it answered for all of them and knows of nothing: an audit that could not
-be made is no good news. 1 with known vulnerabilities, 2 where the service or the lock cannot be read.
+The exit status is 0 only if the database answered for all versions and knows no vulnerability; 1 if it knows
+one; 2 if the database or the lock cannot be read.
 """
 
 from __future__ import annotations

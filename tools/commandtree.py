@@ -1,4 +1,4 @@
-"""The commands of the built program, for whoever writes about them."""
+"""The commands of the built program, for the tools that document them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""asyncmq(1) as roff, of the macros in man(7) that every formatter knows."""
+"""Write the manual page asyncmq(1) in roff, with the macros of man(7) that every formatter knows."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What MkDocs is told beyond its configuration: the pages that lie beside docs/, not in it.
+"""A hook of MkDocs that adds the pages beside docs/, such as the CHANGELOG, to the site.
 
-They are linked as they lie in the repository, so that the Markdown is right where it is read as
-files; on the site they stand among the others.
+Links to them are written as the files lie in the repository, so that they also work there; the hook changes
+them for the site.
 """
 
 from __future__ import annotations

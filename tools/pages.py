@@ -1,4 +1,4 @@
-"""Reading our own Markdown: its tables, its code blocks, and the command lines in them."""
+"""Read our own Markdown: its tables, its code blocks, and the command lines in them."""
 
 from __future__ import annotations
 

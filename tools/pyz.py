@@ -1,8 +1,8 @@
-"""`python -m tools.pyz dist/asyncmq.pyz`: the tool and all it runs with in one file, for every supported
-Python that is here.
+"""`python -m tools.pyz dist/asyncmq.pyz`: the tool and its dependencies in one file, for every supported
+Python that is installed.
 
-Compiled packages have a wheel for each Python, and cannot be imported from a zip file: pex keeps them side by
-side and unpacks those that fit at the first start (below ~/.cache/pex, or PEX_ROOT). What is packed are the
+Compiled packages have a wheel for each Python, and cannot be imported from a zip file. pex keeps all of them
+in the file, and unpacks those that fit at the first start (below ~/.cache/pex, or PEX_ROOT). The file has the
 versions of the lock, downloaded by their digests with the pip of each interpreter, and the wheel of this
 checkout.
 """

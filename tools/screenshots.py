@@ -1,7 +1,7 @@
 """`python -m tools.screenshots` draws docs/images: what real commands print in the demo, as SVG.
 
-Ids and times differ from run to run. They are replaced by others that are as wide, so that a
-picture changes only when the program does.
+Ids and times differ from run to run. They are replaced by fixed ones of the same width, so that a picture
+changes only when the program does.
 """
 
 from __future__ import annotations

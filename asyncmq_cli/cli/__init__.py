@@ -1,1 +1,1 @@
-"""The code that all commands share: options, session, help, filters, confirmation, paging, `--watch`."""
+"""The code that all commands share: options, session, help, filters, confirmation, lists, `--watch`."""

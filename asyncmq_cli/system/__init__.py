@@ -1,1 +1,1 @@
-"""The operating system: this process, files, applications, HTTP, and shortages of resources."""
+"""The operating system: this process and others, files, applications, HTTP, and shortages of resources."""

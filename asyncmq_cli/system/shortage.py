@@ -1,6 +1,7 @@
 """Recognise shortages of memory, file descriptors, threads and disk space, and choose the exit status.
 
-It imports no module whose import could fail because of a shortage.
+That of `check` differs, so the command is found in the command line before it is parsed. This module imports
+none whose import could fail because of a shortage.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ GLOBAL_VALUES = frozenset(
     (
         *("--redis-url", "--context", "--settings", "--python", "--timeout", "--actor", "--color"),
         *("--output", "-o", "--jq"),
-        # Of `check`, and wrong before it: what is wrong with a check is 3, wherever it stands.
+        # Options of `check`. Before the word `check` they are wrong, but the exit status is 3 there too.
         *("-t", "-w", "-c"),
     )
 )

@@ -1,1 +1,1 @@
-"""Write values as text for people: jobs, checks, events, reports, times."""
+"""Write values as text for people and for monitors: jobs, checks, events, metrics, reports, times."""

@@ -1,1 +1,1 @@
-"""Find and list jobs, and explain why they failed."""
+"""Find, filter and list jobs and the queues that they are in, and explain why jobs failed."""

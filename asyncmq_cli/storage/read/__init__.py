@@ -1,1 +1,1 @@
-"""Read queues, jobs, workers and repeatable definitions."""
+"""Read queues, jobs, workers and repeatable definitions; `repeatables` also changes the latter."""

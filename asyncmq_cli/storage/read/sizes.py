@@ -1,4 +1,4 @@
-"""Counting the jobs of queues.
+"""Count the jobs of queues.
 
 A job's state follows from the place where a worker would find it, so most counts are sizes: ZCARD of
 the waiting set, the delayed set and the dead-letter queue, HLEN of the active hash. The sizes of many queues
