@@ -310,8 +310,10 @@ def command(
     options = _options(extras, formats, without, is_list=is_list)
 
     def register(function: Function) -> Function:
-        is_change = "dry_run" in inspect.signature(function).parameters
-        shared = {**extra_options("guard"), **options} if is_change else options
+        parameters = inspect.signature(function).parameters
+        is_change = "dry_run" in parameters
+        guard = "guard" if "yes" in (*parameters, *options) else "guard alone"
+        shared = {**extra_options(guard), **options} if is_change else options
 
         def invoke(ctx: typer.Context, **given: Any) -> Any:
             flags = {**(ctx.obj or {}), **pop_options(given, shared)}

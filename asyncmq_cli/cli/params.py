@@ -183,15 +183,16 @@ _SETS: dict[str, Options] = {
         ),
     ),
 }
-# For every command that changes something.
-_SETS["guard"] = {
-    "confirm": _text(
-        "--confirm",
-        "NAME",
-        'Confirm with the name of the context; a script needs it beside --yes if the guard is "confirm".',
-        autocompletion=context_names,
-    )
-}
+
+
+def _confirm(needs: str) -> Options:
+    text = f'Confirm with the name of the context; a script needs it{needs} if the guard is "confirm".'
+    return {"confirm": _text("--confirm", "NAME", text, autocompletion=context_names)}
+
+
+# For every command that changes something, with and without --yes.
+_SETS["guard"] = _confirm(" beside --yes")
+_SETS["guard alone"] = _confirm("")
 _SETS["pace"] = {"rate": _SETS["bulk"]["rate"]}
 # For changes that always need an age filter.
 _SETS["aged"] = {

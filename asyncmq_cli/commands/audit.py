@@ -90,7 +90,7 @@ def list_(
         typer.Option("--all", help="On a terminal, one row per event, not one per run of similar events."),
     ] = False,
 ) -> None:
-    """List who changed which queues and jobs, and why, newest first. 'audit' alone does the same.
+    """List who changed which queues and jobs, and why, newest first; 'audit' alone does the same.
 
     On a terminal, consecutive events that differ only in their job share a row. Pipes and JSON get every
     event.

@@ -96,6 +96,8 @@ ELSEWHERE: Mapping[tuple[str, str], str] = {
     ("workers", "top"): "asyncmq workers list --watch",
     ("workers", "watch"): "asyncmq workers list --watch",
     ("workers", "ps"): "asyncmq workers list",
+    **{("jobs", word): "asyncmq jobs list QUEUE --state all --ndjson" for word in ("export", "dump")},
+    **{("dlq", word): "asyncmq dlq list QUEUE --ndjson" for word in ("export", "dump")},
     ("", "log"): "asyncmq audit",
     ("", "logs"): "asyncmq audit",
     ("", "history"): "asyncmq audit",

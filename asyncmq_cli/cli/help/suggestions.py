@@ -139,6 +139,8 @@ def no_such_option(context: Any, name: str) -> UsageProblem:
     reason = _reason(path, [name])
     if reason is None and name in ("--queue", "--queues") and takes_queue:
         reason = f"the queue is an argument: '{path} QUEUE'"
+    if reason is None and name in ("--yes", "-y"):
+        reason = f"'{path}' asks for no confirmation"
     known = [each for option in options for each in option.opts if each.startswith("--")]
     near = []
     if reason is None:
@@ -258,10 +260,12 @@ def nearest(word: str, names: Iterable[str], *, close: bool = False) -> list[str
     if len(started) == 1:
         return list(started)
     spelt = [form for form in known if form in existing or not form.startswith("--")]
-    found = matches(word, spelt, cutoff=0.75)
+    # The dashes of options are left out: with them, --yes is similar to --reason.
+    bare = {form.lstrip("-"): form for form in spelt}
+    found = matches(word.lstrip("-"), bare, cutoff=0.75)
     if not found and not close:
-        found = matches(word, spelt)
-    return list(dict.fromkeys(known[form] for form in found))
+        found = matches(word.lstrip("-"), bare)
+    return list(dict.fromkeys(known[bare[form]] for form in found))
 
 
 def _is_known(word: str, names: Iterable[str]) -> bool:

@@ -150,7 +150,8 @@ def tree(session: Session, queue: QueueOrJobArg = None, job_id: JobArg = None) -
     changes = session.audit.last_of_each(found.queue, found.nodes.keys())
     if session.out.for_programs or session.out.for_people:
         session.detail(
-            lambda: documents.tree(found, changes), lambda now: job_detail.tree_lines(found, changes, now)
+            lambda: documents.tree(found, changes),
+            lambda now: job_detail.tree_lines(found, changes, now, session.out.line_width),
         )
         return
     rows = [(depth, node, note, changes.get(node.id)) for depth, node, note in found.drawn()]

@@ -268,10 +268,21 @@ def changes(*, dry_run: bool) -> tuple[Column[ChangeResult], ...]:
         Column("JOB", lambda result: redact_any(result.job_id), "id"),
         Column(
             "NOTE",
-            lambda result: redact_any(result.note if result.error is None else result.error.message),
+            _note,
+            for_row=lambda result: _after_id(_note(result), result.job_id),
             worth=1,
         ),
     )
+
+
+def _note(result: ChangeResult) -> Any:
+    return redact_any(result.note if result.error is None else result.error.message)
+
+
+def _after_id(note: Any, job_id: str | None) -> Any:
+    """The note without the `job 'ID' ` that many begin with: the row has the id, and a narrow column would
+    show little else."""
+    return note.removeprefix(f"job {job_id!r} ") if isinstance(note, str) else note
 
 
 def worker_footer(page: WorkerPage) -> str:

@@ -14,7 +14,7 @@ from asyncmq_cli.models.audit.actions import BY_NAME
 from asyncmq_cli.models.values import as_number
 from asyncmq_cli.output.redaction.redact import redact, redact_text
 from asyncmq_cli.output.tables import views
-from asyncmq_cli.output.tables.tables import STATE_STYLES, human
+from asyncmq_cli.output.tables.tables import STATE_STYLES, human, shortened_path
 from asyncmq_cli.output.text.cutting import cut_text, value_lines
 from asyncmq_cli.output.text.escape import escape, escape_name
 from asyncmq_cli.output.text.times import duration, relative, rfc3339
@@ -42,6 +42,8 @@ _USUAL = {"backoff": 1.5, "has_dependents": False}
 """Values that AsyncMQ writes into every record, so that they are not worth showing."""
 _LED_TO = {"cause": "caused by", "context": "while handling"}
 _STYLES = {"Error": "red", "Root cause": "bold red", "Problem": "red"}
+_LEAST_TASK = 12
+"""The least width of a task in a tree. With less room, the line is left too long."""
 _INLINE = 64
 """The most characters of a title and its value on one line."""
 _SOURCE = " " * 8
@@ -113,7 +115,7 @@ def _tries(job: Job) -> list[tuple[str, Any]]:
     tries, priority = (views.tries(job) or "").replace("/", " of "), job.get("priority")
     if not tries:
         return [("Priority", priority)]
-    return [("Failed tries", f"{tries}, at priority {priority}" if priority else tries)]
+    return [("Failed tries", f"{tries}; priority {priority}" if priority else tries)]
 
 
 def _message_lines(message: str, full: bool) -> list[str]:
@@ -210,8 +212,11 @@ def _relatives(relatives: Sequence[Relative], total: int) -> str | None:
     return ", ".join([*shown, *more]) or None
 
 
-def tree_lines(tree: Tree, changes: Mapping[str, AuditEvent], now: float) -> Iterator[str]:
-    """The lines of a dependency tree: each job below the job that it waits for, with its last change."""
+def tree_lines(
+    tree: Tree, changes: Mapping[str, AuditEvent], now: float, width: int | None = None
+) -> Iterator[str]:
+    """The lines of a dependency tree: each job below the job that it waits for, with its last change. The
+    module of a task is shortened where a line would be wider than `width`."""
     rows = list(tree.drawn())
     # The levels on which more jobs follow below, computed from the last line to the first.
     open_levels: set[int] = set()
@@ -222,13 +227,17 @@ def tree_lines(tree: Tree, changes: Mapping[str, AuditEvent], now: float) -> Ite
         marks.append(bars + (("├── " if depth in open_levels else "└── ") if depth else ""))
         open_levels.add(depth)
     for mark, (_, node, note) in zip(reversed(marks), rows, strict=True):
-        words = [redact_text(node.id), node.status or "no such job", redact_text(node.task_id or "")]
+        words = [redact_text(node.id), node.status or "no such job"]
+        task = redact_text(node.task_id or "")
         notes = ["this job"] if node.id == tree.job_id else []
         notes += [] if note is None else [note]
         if node.id in changes:
             notes.append(redact_text(audit_text(changes[node.id], now)))
-        line = "  ".join(filter(None, words)) + (f"  ({', '.join(notes)})" if notes else "")
-        yield f"{mark}{escape(line)}"
+        rest = [f"({', '.join(notes)})"] if notes else []
+        if width is not None:
+            room = width - len(mark) - len("  ".join([*words, "", *rest]))
+            task = shortened_path(task, max(room, _LEAST_TASK))
+        yield mark + escape("  ".join(filter(None, [*words, task, *rest])))
     for ring in tree.cycles:
         names = " -> ".join(redact_text(name) for name in [*ring, ring[0]])
         yield escape(f"A cycle, so none of these can run: {names}")

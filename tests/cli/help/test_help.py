@@ -204,6 +204,9 @@ def test_a_typo_has_a_hint_with_the_right_name(line: str, meant: list[str], cli:
             "dead jobs are failed or expired; 'asyncmq jobs list QUEUE --state failed' has one",
         ),
         ("list", "of what? 'asyncmq queues list', or jobs, dlq, tasks, repeatables, workers, audit, context"),
+        ("jobs export", "did you mean asyncmq jobs list QUEUE --state all --ndjson?"),
+        ("queues pause q --yes", "'asyncmq queues pause' asks for no confirmation"),
+        ("jobs edit q 1 --limit 5", "'asyncmq jobs edit --help' shows how"),
         ("workers list emails", "did you mean 'asyncmq workers list --queue emails'?"),
         ("jobs remove emails f1 --backup", "'asyncmq jobs remove --help' shows how"),
         ("--json jobs show emails f1 f2", "'asyncmq jobs show --help' shows how"),
@@ -213,6 +216,11 @@ def test_a_command_that_does_not_exist_has_a_hint_to_the_right_one(line: str, hi
     result = cli(*line.removeprefix("--json ").split())
     assert (result.code, result.stdout) == (2, "")
     assert result.stderr.splitlines()[1:] == [f"hint: {hint}"]
+
+
+def test_only_the_help_of_a_command_with_yes_speaks_of_it(cli: Run) -> None:
+    for line, words in (("jobs retry", "needs it beside --yes if"), ("queues pause", "script needs it if")):
+        assert words in " ".join(cli(*line.split(), "--help").stdout.split())
 
 
 def test_a_word_like_no_name_gets_a_hint_to_the_help(cli: Run) -> None:

@@ -82,6 +82,15 @@ def test_what_exists_is_refused_and_the_rest_restored(file: Path, client: redis.
     assert client.get(f"jobs:{QUEUE}:two") is None
 
 
+def test_on_a_terminal_the_reason_does_not_repeat_the_id(
+    file: Path, client: redis.Redis, server: PrivateRedis
+) -> None:
+    client.sadd(f"jobs:{QUEUE}:ids", "two")
+    shown = on_terminal("jobs", "restore", str(file), "--dry-run", url=server.url).text
+    (row,) = [line for line in shown.split("\n") if line.startswith("failed")]
+    assert row.split() == ["failed", QUEUE, "two", *["exists,", "so", "it", "is", "not", "restored"]]
+
+
 TRACES: dict[str, Callable[[redis.Redis, str], object]] = {
     "record": lambda client, name: client.set(f"jobs:{QUEUE}:{name}", "{}"),
     "state": lambda client, name: client.hset(f"jobs:{QUEUE}:states", name, "waiting"),

@@ -102,6 +102,15 @@ def test_a_ring_is_named_and_drawn_once(server: PrivateRedis, client: redis.Redi
     assert "A cycle, so none of these can run:" in text
 
 
+def test_a_tree_shortens_the_module_of_a_task(server: PrivateRedis, client: redis.Redis) -> None:
+    family(server, {"child": ["gone"]})
+    line = '{"id": "child", "task": "shop.reports.weekly.tasks.publish", "status": "waiting"}'
+    client.set(f"jobs:{QUEUE}:child", line)
+    shown = on_terminal("jobs", "tree", "child", url=server.url, columns=60).text.split("\n")[1]
+    assert re.fullmatch(r"└── child  \S+  shop\S*…\S*\.publish  \(this job\)", shown), shown
+    assert len(shown) <= 60
+
+
 def test_a_large_family_is_bounded(server: PrivateRedis, client: redis.Redis, cli: Run) -> None:
     client.sadd(f"deps:{QUEUE}:parent:top", *(f"c{n}" for n in range(5000)))
     client.set(f"jobs:{QUEUE}:top", '{"id": "top", "task": "t"}')
