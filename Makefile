@@ -66,7 +66,7 @@ faults: $(VENV)/.checkers shells
 	$(BIN)/python -m tests.faults.reliability $(FAULTS_FIGURES) docs/reliability.md $(SUITE_FIGURES)
 
 # The whole suite on several servers: make servers SERVERS="/usr/bin/redis-server /opt/valkey/valkey-server".
-# `make faults` tells of it in docs/reliability.md.
+# The next `make faults` writes the result into docs/reliability.md.
 SUITE_FIGURES := $(CURDIR)/.servers.ndjson
 servers: export SUITE_FIGURES := $(SUITE_FIGURES)
 servers: $(VENV)/.dev shells
@@ -88,7 +88,7 @@ format: $(VENV)/.dev
 completions: $(VENV)/.dev
 	$(BIN)/python -m asyncmq_cli.completion completions
 
-# The site, in site/; a link or an anchor that leads nowhere fails.
+# The site, in site/. Fails on a link or an anchor that leads nowhere.
 docs: $(VENV)/.dev
 	$(BIN)/python -m mkdocs build --strict
 
@@ -100,39 +100,39 @@ reference: $(VENV)/.dev
 screenshots: $(VENV)/.dev
 	$(BIN)/python -m tools.screenshots
 
-# The exact versions of all that the tool and its exporter run with, on every Python that it supports, with their digests.
+# The exact versions of all dependencies of the tool and its exporter, for every supported Python, with their digests.
 # `make lock LOCK_ARGS=--upgrade` takes the newest of each.
 lock: $(VENV)/.dev
 	$(BIN)/python -m uv pip compile pyproject.toml --universal --python-version 3.10 --no-python-downloads \
 		--generate-hashes --extra exporter --custom-compile-command 'make lock' --quiet --output-file requirements.lock $(LOCK_ARGS)
 
-# Known vulnerabilities in what is locked. Fails as well where nobody answers.
+# Known vulnerabilities of the locked versions. Fails also if the database does not answer.
 audit: $(VENV)/.dev
 	$(BIN)/python -m tools.audit requirements.lock $(AUDIT_ARGS)
 
-# The wheel and the sdist in dist/, each tried in a clean environment of every supported Python that is here.
+# The wheel and the sdist in dist/. Each is tried in a clean environment of every supported Python that is installed.
 dist: $(VENV)/.dev
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist
 	$(BIN)/python -m tests.release.smoke dist $(DIST_ARGS)
 
-# The tool and all it runs with in one file, for every supported Python that is here.
+# The tool and its dependencies in one file, for every supported Python that is installed.
 pyz: $(VENV)/.dev
 	$(BIN)/python -m tools.pyz dist/asyncmq.pyz
 
-# What is locked, as a CycloneDX bill of materials.
+# The bill of materials of the lock, as CycloneDX.
 sbom: $(VENV)/.dev
 	mkdir -p dist
 	$(BIN)/python -m cyclonedx_py requirements requirements.lock --output-reproducible --output-file dist/sbom.json
 
-# The container image, by whichever builder is here.
+# The container image, built with podman or docker.
 IMAGE ?= asyncmq-cli
 image:
 	$(or $(shell command -v podman),$(shell command -v docker),$(error neither podman nor docker is here)) \
 		build --tag $(IMAGE) --file Containerfile .
 
-# What is shipped beside the wheel, contrib/, the image and the release workflow, with the checkers made for each. Where
-# buildah and debootstrap are, the image is built and run.
+# Check what is shipped beside the wheel (contrib/, the image, the release workflow) with the checkers made for each. If
+# buildah and debootstrap are installed, the image is built and run.
 shipped: export FAULTS := whole
 shipped: $(VENV)/.checkers
 	$(BIN)/python -m pytest tests/release -k "contrib or workflow or image or monitors" $(PYTEST_ARGS)

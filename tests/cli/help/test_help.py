@@ -14,6 +14,7 @@ from asyncmq_cli.exit_status import OF_COMMANDS
 from tests.conftest import Run
 from tests.docs.test_schemas import assert_valid
 from tests.support.shells import ROOT
+from tools import commandtree
 
 
 def commands(node: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -235,7 +236,6 @@ def test_a_noun_without_a_verb_lists_its_verbs(cli: Run) -> None:
     error, hint = cli("queues").stderr.splitlines()
     assert cli("queues", "--").stderr.splitlines() == [error, hint]
     assert error == "error: asyncmq queues needs a verb"
-    assert (
-        hint == "hint: one of list, show, pause, resume, drain, clean, obliterate, forget; "
-        "'asyncmq queues --help' shows how"
-    )
+    verbs = [command.path[1] for command in commandtree.commands() if command.path[0] == "queues"]
+    assert verbs[:2] == ["list", "show"]
+    assert hint == f"hint: one of {', '.join(verbs)}; 'asyncmq queues --help' shows how"
