@@ -58,7 +58,8 @@ class ChangeResult(Struct, frozen=True):
     job was found in none.
 
     `note` is what an operator should know about a success: that nothing had to be changed, or that the job
-    will expire again. `state` is the job's state if the job was only read.
+    will expire again. `state` is the job's state if the job was only read. `edit` has what a dry run would
+    edit in a single job: `set`, `unset` and `before`, as in the audit event.
     """
 
     queue: str | None
@@ -66,6 +67,7 @@ class ChangeResult(Struct, frozen=True):
     error: AdminError | None = None
     note: str | None = None
     state: str | None = None
+    edit: Mapping[str, Any] | None = None
 
 
 class RetryOutcome(Struct, frozen=True):

@@ -52,6 +52,17 @@ def record_of(client: redis.Redis, job_id: str) -> dict[str, Any]:
     return found
 
 
+def test_a_dry_run_shows_the_edit_without_secrets(mail: str, server: PrivateRedis) -> None:
+    words = ("--set", "kwargs.to=a@b.c", "--set", "kwargs.api_token=hidden", "--unset", "kwargs.cc")
+    for verb in ("edit", "retry"):
+        shown = on_terminal("jobs", verb, mail, "failed", *words, "--dry-run", url=server.url).text
+        assert [line.strip() for line in shown.split("\n")[1:5] if line.startswith("  ")] == [
+            'kwargs.to: "old@b.c" -> "a@b.c"',
+            'kwargs.api_token: nothing -> "[redacted]"',
+            'kwargs.cc: [1,{"deep":true}] -> nothing',
+        ], shown
+
+
 @pytest.mark.parametrize("job_id", [*STATES, *(f"large-{state}" for state in STATES)])
 def test_an_edit_changes_what_it_says_and_is_taken_back_byte_for_byte(
     job_id: str, mail: str, server: PrivateRedis, client: redis.Redis, cli: Run, tmp_path: Path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -12,9 +12,11 @@ from asyncmq_cli.models.audit.actions import BY_NAME
 from asyncmq_cli.models.findings import RepairReport
 from asyncmq_cli.models.repeatables import RepeatableChange
 from asyncmq_cli.models.values import DEAD_STATES, counted
-from asyncmq_cli.output.redaction.redact import redact_text
+from asyncmq_cli.output.json.text import encode
+from asyncmq_cli.output.redaction.redact import redact, redact_text
 from asyncmq_cli.output.tables.tables import shortened, shortened_path
 from asyncmq_cli.output.tables.views import short_error
+from asyncmq_cli.output.text.cutting import beginning_of
 from asyncmq_cli.output.text.escape import escape
 from asyncmq_cli.output.text.times import duration, rfc3339
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 _FIRST_SHOWN = 10
 _STATE_SHOWN = 40
 _MOST_SHOWN = 100
+_VALUE_SHOWN = 200
 
 
 def single(report: ChangeReport) -> Iterator[tuple[str, str]]:
@@ -48,8 +51,22 @@ def single(report: ChangeReport) -> Iterator[tuple[str, str]]:
         yield "done", escape(f"{target.capitalize()} {result.note}")
         return
     yield "done", escape(redact_text(f"{_words(report)} {target}"))
+    for line in _edit_lines(result.edit or {}):
+        yield "done", escape(line)
     if result.note is not None:
         yield "warning", result.note
+
+
+def _edit_lines(details: Mapping[str, Any]) -> Iterator[str]:
+    """One line per value that an edit would change, such as `  kwargs.to: "a@b.c" -> "d@e.f"`. Values that
+    are too large for the audit event are left out."""
+    before, after = redact(details.get("before", {})), redact(details.get("set", {}))
+
+    def shown(values: Mapping[str, Any], path: str) -> str:
+        return beginning_of(encode(values[path]).decode(), _VALUE_SHOWN) if path in values else "nothing"
+
+    for path in [*after, *details.get("unset", ())]:
+        yield f"  {path}: {shown(before, path)} -> {shown(after, path)}"
 
 
 def _noun(report: ChangeReport) -> str:

@@ -264,7 +264,10 @@ class JobRunner(Runner):
         if self.dry_run:
             for attempt, change, note in batch:
                 state = change.location.job.status if change.location.exists else None
-                self.results.append(ChangeResult(attempt.queue, attempt.job_id, note=note, state=state))
+                edit = attempt.details if change.edit and len(batch) == 1 else None
+                self.results.append(
+                    ChangeResult(attempt.queue, attempt.job_id, note=note, state=state, edit=edit)
+                )
             self._progressed(len(batch))
             return
         self.spend(len(batch))
