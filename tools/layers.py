@@ -56,12 +56,12 @@ BOXES = (
         20,
         600,
     ),
-    Box("completion/", "what a shell asks at TAB", 20, 110, 190),
+    Box("completion/", "the answers to TAB", 20, 110, 190),
     Box("commands/", "one file per noun: parse, call, print", 230, 110, 240),
     Box("ui/", "the screen of `ui`", 490, 110, 130),
     Box(
         "cli/",
-        "what every command stands on: options, session, filters, confirmation, paging, --watch",
+        "what all commands share: options, session, filters, confirmation, lists, --watch",
         20,
         200,
         600,
@@ -78,7 +78,7 @@ BOXES = (
     Box("Redis", "shared with AsyncMQ's workers", 20, 530, 600),
     Box("output/", "values to tables, text, JSON", 660, 110, 200, "output"),
     Box("models/", "values that all layers pass", 660, 290, 200),
-    Box("config.py, errors.py", "durations.py, system/", 660, 360, 200),
+    Box("config.py, errors.py", "contexts.py, durations.py, system/", 660, 360, 200),
     Box("demo/", "a private Redis with workers", 660, 530, 200),
 )
 _DOWN = (
