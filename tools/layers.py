@@ -78,7 +78,7 @@ BOXES = (
     Box("Redis", "shared with AsyncMQ's workers", 20, 530, 600),
     Box("output/", "values to tables, text, JSON", 660, 110, 200, "output"),
     Box("models/", "values that all layers pass", 660, 290, 200),
-    Box("config.py, errors.py", "contexts.py, durations.py, system/", 660, 360, 200),
+    Box("config.py, errors.py", "durations.py, system/", 660, 360, 200),
     Box("demo/", "a private Redis with workers", 660, 530, 200),
 )
 _DOWN = (
