@@ -98,7 +98,9 @@ class TaskService:
         found = [row for row in report.tasks if row.task == task]
         if not found:
             names = [row.task for row in report.tasks if row.task]
-            raise TaskNotFound(task, scope.where, nearest(task, names), is_sampled=bool(report.sampled))
+            # A table shortens the module of a task, so its last part may be all that was seen.
+            near = [name for name in names if name.endswith(f".{task}")][:3] or nearest(task, names)
+            raise TaskNotFound(task, scope.where, near, is_sampled=bool(report.sampled))
         return TaskReport(report.queue, report.read_at, found, report.sampled)
 
     def _jobs(

@@ -78,6 +78,7 @@ def test_one_task(mail: None, cli: Run) -> None:
     wrong = cli("tasks", "show", "app.sent")
     assert wrong.code == 4
     assert wrong.stderr == "error: no job of task 'app.sent' in any queue\nhint: did you mean app.send?\n"
+    assert cli("tasks", "show", "send").stderr.endswith("\nhint: did you mean app.send?\n")
 
 
 def test_a_large_place_is_sampled_within_its_margin(client: redis.Redis, cli: Run) -> None:

@@ -145,6 +145,9 @@ def no_such_option(context: Any, name: str) -> UsageProblem:
     near = []
     if reason is None:
         near = [each for each in nearest(name, known) if each not in other_words.WITHOUT_SAFEGUARD]
+    output = next((option for option in options if "--output" in option.opts), None)
+    if not near and name[2:] in (choice.value for choice in _choices(output, context)):
+        reason = f"did you mean -o {name[2:]}?"
     if (
         reason is None
         and not near

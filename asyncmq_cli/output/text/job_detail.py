@@ -42,7 +42,7 @@ _USUAL = {"backoff": 1.5, "has_dependents": False}
 """Values that AsyncMQ writes into every record, so that they are not worth showing."""
 _LED_TO = {"cause": "caused by", "context": "while handling"}
 _STYLES = {"Error": "red", "Root cause": "bold red", "Problem": "red"}
-_LEAST_TASK = 12
+_LEAST_TASK = 8
 """The least width of a task in a tree. With less room, the line is left too long."""
 _INLINE = 64
 """The most characters of a title and its value on one line."""

@@ -205,6 +205,7 @@ def test_a_typo_has_a_hint_with_the_right_name(line: str, meant: list[str], cli:
             "dead jobs are failed or expired; 'asyncmq jobs list QUEUE --state failed' has one",
         ),
         ("list", "of what? 'asyncmq queues list', or jobs, dlq, tasks, repeatables, workers, audit, context"),
+        ("jobs list q --csv", "did you mean -o csv?"),
         ("jobs export", "did you mean asyncmq jobs list QUEUE --state all --ndjson?"),
         ("queues pause q --yes", "'asyncmq queues pause' asks for no confirmation"),
         ("jobs edit q 1 --limit 5", "'asyncmq jobs edit --help' shows how"),
