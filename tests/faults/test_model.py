@@ -196,13 +196,15 @@ class QueueMachine(RuleBasedStateMachine):
         self.restored |= {(path, n) for n in fit}
         self.change("restore", list(holds), fit, self.ours("jobs", "restore", str(path), "--yes"))
         for name in fit:
-            self.model.put(name, holds[name].state)
+            # No worker runs a restored job, so one that was active waits.
+            was_active = holds[name].state == "active"
+            self.model.put(name, "waiting" if was_active else holds[name].state)
             if holds[name].marked:
                 self.model.marked.add(name)
         if fit:
             # Its position follows from its score, which is restored.
             scores = self.scores()
-            assert all(scores.get(n) == holds[n].score for n in fit)
+            assert all(scores.get(n) == holds[n].score for n in fit if holds[n].state != "active")
             self.model.waiting.sort(key=scores.__getitem__)
 
     @rule(verb=st.sampled_from(["pause", "resume"]))

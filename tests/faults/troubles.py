@@ -179,6 +179,8 @@ class Trouble:
     says: str
     for_readers: bool = True
     """Whether readers are refused as well; else they must work."""
+    doubted: tuple[str, ...] = ()
+    """Readers that work, but end with 3, because what they read may be old."""
     takes: tuple[str, ...] = ()
     """The changes that are made all the same."""
     from_redis: int = 6
@@ -192,7 +194,9 @@ TROUBLES = [
     Trouble(has_no_password, "redis_auth", "user name or password"),
     Trouble(grants_nothing, "redis_permission", "may not do this"),
     Trouble(grants_no_keys, "redis_permission", "may not do this"),
-    Trouble(is_a_replica, "redis_readonly", "read-only replica", for_readers=False),
+    Trouble(
+        is_a_replica, "redis_readonly", "read-only replica", for_readers=False, doubted=("check", "wait")
+    ),
     Trouble(is_a_lost_replica, "redis_master_down", "lost its primary"),
     Trouble(is_out_of_memory, "redis_out_of_memory", "out of memory", for_readers=False, takes=FREEING),
     Trouble(lacks_replicas, "redis_no_replicas", "too few replicas", for_readers=False),
