@@ -168,7 +168,7 @@ def _type_name(session: Session, lines: Sequence[str], name: str | None = None) 
 
 
 def _answer(session: Session, lines: Sequence[str]) -> str:
-    """Print the lines, of which the last is the question, and read the answer."""
+    """Print the lines, which end with the question, and read the answer."""
     from asyncmq_cli.output.text.escape import escape
 
     try:

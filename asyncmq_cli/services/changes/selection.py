@@ -8,6 +8,7 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, field
@@ -96,23 +97,26 @@ SelectionKey = tuple[float, str, str, str]
 """What a selection keeps of a job: its time, id, queue and state. Jobs are sorted by it."""
 
 
+def _key(job: Job) -> SelectionKey:
+    return job.moment, job.id, sys.intern(job.queue), sys.intern(job.status)
+
+
 def keys_of(jobs: Iterable[Job]) -> list[SelectionKey]:
-    return [(job.moment, job.id, sys.intern(job.queue), sys.intern(job.status)) for job in jobs]
+    return list(map(_key, jobs))
 
 
 def select(jobs: Iterable[Job], share: Share) -> Selection:
     """Select the oldest jobs of all queues together. Keeps a key in memory for each match; with a `limit`,
     only for the selected jobs."""
-    return _of_keys((key for job in jobs for key in keys_of([job])), share)
+    return _of_keys(map(_key, jobs), share)
 
 
 def select_shared(
     pieces: Iterable[tuple[list[SelectionKey] | None, Iterator[Job]]], share: Share
 ) -> Selection:
     """The same for the pieces of `JobService.shared`, with the work `keys_of`."""
-    return _of_keys(
-        (key for done, rest in pieces for key in (keys_of(rest) if done is None else done)), share
-    )
+    found = chain.from_iterable(map(_key, rest) if done is None else done for done, rest in pieces)
+    return _of_keys(found, share)
 
 
 def _of_keys(found: Iterable[SelectionKey], share: Share) -> Selection:

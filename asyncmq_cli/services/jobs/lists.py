@@ -47,6 +47,9 @@ def _shared(
     """The pieces of `JobService.shared`."""
     matches = Matcher(wanted, store.now())
 
+    def matching(jobs: Iterator[Job]) -> Iterator[Job]:
+        return filter(matches, jobs) if wanted.narrows else jobs
+
     def pages(queue: str) -> Iterator[tuple[str, Any]]:
         return ((queue, page) for page in store.jobs.pages(queue, state, matches.prefilter))
 
@@ -59,13 +62,13 @@ def _shared(
                 taken += 1
                 yield job
 
-        return work(filter(matches, jobs())), taken
+        return work(matching(jobs())), taken
 
     found = in_each(store, scope, holding(store, scope, state), pages)
     processors = parallel.processors(beside_redis=store.config.address.is_local)
     for (queue, page), reply in parallel.shared(done, found, processors=processors):
         result, taken = reply or (None, 0)
-        yield result, filter(matches, store.jobs.of_page(queue, page, taken))
+        yield result, matching(store.jobs.of_page(queue, page, taken))
 
 
 class JobService:
